@@ -1,0 +1,139 @@
+"""The nouns that the layers hand to each other: parts and tracks, parameters and nodes."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmfab.base.errors import DataError
+
+STAGES = ("features", "nmf", "postprocessing", "metrics")
+MISSING = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a track (its audio, an annotation): read when needed, told apart by its bytes.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The files whose bytes make the fingerprint.
+    read : callable
+        Returns the part as a dict of arrays. ``audio`` gives ``samples`` (channels × samples,
+        float32) and ``sample_rate`` (Hz); sections give ``intervals`` (n × 2, seconds) and
+        ``labels`` (n,); beats give ``times`` (n,) in seconds and ``positions`` (n,), 1 on a
+        downbeat.
+    """
+
+    files: tuple[Path, ...]
+    read: Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One recording with its reference annotations, each part read on demand."""
+
+    dataset: str
+    id: str
+    parts: Mapping[str, Part]
+
+    def part(self, name):
+        """Return a part, or raise DataError naming the track and what it has."""
+        if name not in self.parts:
+            raise DataError(
+                f"track {self.id} of {self.dataset} has no {name}: it has {', '.join(self.parts)}"
+            )
+        return self.parts[name]
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter of a task.
+
+    Attributes
+    ----------
+    default : Any
+        The value where neither experiment, plan nor command line gives one.
+    help : str
+        One line: meaning and unit.
+    choices : sequence, optional
+        The values that exist, where they are few.
+    absent : Any
+        For a parameter introduced after artifacts were computed: the value that they were computed
+        with. At exactly that value it stays out of every key.
+    """
+
+    default: Any
+    help: str
+    choices: Sequence[Any] | None = None
+    absent: Any = MISSING
+
+
+@dataclass(frozen=True)
+class Node:
+    """One computation inside a stage, and all that its result depends on.
+
+    A task builds the nodes that one setting asks for. ``compute(params, **arrays)`` is a pure
+    function: it receives one dict of arrays per part and per input node, under the part's name and
+    the input's short name (``bars`` for ``features.bars``), and returns a dict of arrays (numbers
+    and text included) without touching what it was given.
+
+    Attributes
+    ----------
+    name : str
+        ``stage.short_name``, the stage being one of `STAGES`.
+    compute : callable
+        See above. For a fit node each input is a list, one dict of arrays per track.
+    params : mapping
+        Name and value of every parameter that the result depends on.
+    parts : tuple of str
+        Parts of the track that are read. Those in `optional_parts` may be missing from a track,
+        and are then passed as None.
+    inputs : tuple of str
+        Names of the nodes that are read.
+    versions : mapping
+        Version of every component in use, e.g. ``{"feature.log_mel": 1}``.
+    optional_parts : tuple of str
+        See `parts`.
+    absent : mapping
+        Per parameter: the value at which it stays out of the key (`Param.absent`).
+    small : bool
+        Kept in the job's shard (estimates, scores) and not in a file of its own.
+    batch : tuple of str
+        Parameters whose settings may share one call of `compute_batch`.
+    compute_batch : callable, optional
+        ``compute_batch(list_of_params, **arrays)`` returns a list of dicts, or of exceptions.
+    fit_tracks : callable, optional
+        Makes this a fit node: ``fit_tracks(dataset)`` names the tracks that it learns from.
+    """
+
+    name: str
+    compute: Callable[..., Mapping[str, Any]]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    optional_parts: tuple[str, ...] = ()
+    absent: Mapping[str, Any] = field(default_factory=dict)
+    small: bool = False
+    batch: tuple[str, ...] = ()
+    compute_batch: Callable[..., Sequence[Any]] | None = None
+    fit_tracks: Callable[[Any], Sequence[str]] | None = None
+
+    @property
+    def stage(self):
+        """The stage that the node belongs to."""
+        return self.name.partition(".")[0]
+
+    @property
+    def short_name(self):
+        """The name under which a reader receives the node's arrays."""
+        return self.name.partition(".")[2]
+
+
+def file_digest(path):
+    """Return the BLAKE2b digest of a file's bytes, 32 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

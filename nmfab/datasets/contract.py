@@ -1,0 +1,107 @@
+"""The contract of a dataset: where it lives, what it needs, how it is read; never a feature."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from nmfab.base.registry import Registry
+
+DATASETS = Registry("dataset", "nmfab.datasets")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What of a dataset is on this machine.
+
+    Attributes
+    ----------
+    state : {"installed", "partial", "absent"}
+        Whether its tracks can be loaded: all, some, none.
+    message : str
+        One line: where it was found or looked for, and what to do.
+    missing : sequence of str
+        What is missing, as paths below the dataset's folder.
+    """
+
+    state: str
+    message: str
+    missing: Sequence[str] = ()
+
+
+class Dataset:
+    """A collection of tracks on disk.
+
+    A subclass fills the header below and `status`, `track_ids` and `load`.
+
+    Parameters
+    ----------
+    roots : sequence of Path
+        Folders that may hold a folder named like the dataset, the first one winning.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int | None] = None  # of the loader
+    release: ClassVar[str] = ""  # of the data
+    licence: ClassVar[str] = ""
+    bibtex: ClassVar[str] = ""
+    source: ClassVar[str] = ""  # where to get it
+    tree: ClassVar[str] = ""  # the files wanted, as a drawing
+
+    def __init__(self, roots):
+        self.roots = [Path(root) for root in roots]
+
+    @property
+    def folder(self):
+        """The dataset's folder, or None where no root has one."""
+        for root in self.roots:
+            if (root / self.name).is_dir():
+                return root / self.name
+        return None
+
+    def status(self):
+        """Return the `Status` on this machine."""
+        raise NotImplementedError
+
+    def track_ids(self):
+        """Return the ids of the tracks that can be loaded, sorted; [] where it is absent."""
+        raise NotImplementedError
+
+    def load(self, track_id):
+        """Return a `Track`, its parts unread; DataError names the file that is missing."""
+        raise NotImplementedError
+
+
+def dataset(name, *, version=None):
+    """Register a subclass of `Dataset` under `name`."""
+
+    def register(cls):
+        cls.name, cls.version = name, version
+        return DATASETS.add(name, cls)
+
+    return register
+
+
+def data_roots(extra=()):
+    """Return the folders in which datasets are looked for, first match winning.
+
+    Parameters
+    ----------
+    extra : sequence of path
+        Folders named on the command line.
+
+    Returns
+    -------
+    list of Path
+        `extra`, the folders of ``$NMFAB_DATA`` (separated by ``:``), then the repository's
+        ``data/`` (where ``demo`` always lives).
+    """
+    named = [folder for folder in os.environ.get("NMFAB_DATA", "").split(os.pathsep) if folder]
+    return [*(Path(folder).expanduser() for folder in (*extra, *named)), repository_data()]
+
+
+def repository_data():
+    """Return the repository's ``data/``, or ``./data`` where nmfab is not run from a checkout."""
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout / "data" if (checkout / "setup.cfg").is_file() else Path.cwd() / "data"

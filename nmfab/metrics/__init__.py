@@ -1,0 +1,1 @@
+"""Estimate, reference → numbers: one task per file, as validate / metric / evaluate."""

@@ -1,0 +1,1 @@
+"""W, H → estimate: grouping, masking, pitch, segmentation."""

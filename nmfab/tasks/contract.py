@@ -1,0 +1,76 @@
+"""The contract of a task: its parameters, its metrics, and the nodes that a setting asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nmfab.base.registry import Registry
+from nmfab.base.types import Param
+
+TASKS = Registry("task", "nmfab.tasks")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a task's last node gives.
+
+    Attributes
+    ----------
+    help : str
+        One line: what it is, with its unit.
+    higher_is_better : bool or None
+        None where neither is better (a count, a deviation).
+    unit : str
+        ``"dB"``, ``"s"``, or empty for a ratio.
+    """
+
+    help: str
+    higher_is_better: bool | None = True
+    unit: str = ""
+
+
+class Task:
+    """A task; a subclass declares the class attributes and `nodes`.
+
+    `params` is what the task can be told, `metrics` what its last node returns (one number each,
+    NaN where it is not defined for a track).
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int | None] = None
+    params: ClassVar[Mapping[str, Param]] = {}
+    metrics: ClassVar[Mapping[str, Metric]] = {}
+
+    def nodes(self, p):
+        """Return the nodes that a setting asks for, inputs before readers, the metrics last.
+
+        Parameters
+        ----------
+        p : mapping
+            Every parameter of the setting: `params`, and ``NAME.param`` of algorithms and features.
+            What no node names in its ``params`` is not read, and a factor that is not read is
+            absent from the setting.
+
+        Returns
+        -------
+        list of Node
+        """
+        raise NotImplementedError
+
+    def kind(self, p):
+        """Return ``"baseline"``, ``"oracle"`` or, for an ordinary setting, ``""``."""
+        return ""
+
+    def skip(self, p):
+        """Return why a setting cannot be computed, or None."""
+        return None
+
+
+def task(name, *, version=None):
+    """Register a subclass of `Task` under `name`."""
+
+    def register(cls):
+        cls.name, cls.version = name, version
+        return TASKS.add(name, cls)
+
+    return register
