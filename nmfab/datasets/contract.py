@@ -64,8 +64,16 @@ class Dataset:
         """Return the `Status` on this machine."""
         raise NotImplementedError
 
-    def track_ids(self):
-        """Return the ids of the tracks that can be loaded, sorted; [] where it is absent."""
+    def track_ids(self, needs=()):
+        """Return the ids of the tracks that can be loaded, sorted; [] where it is absent.
+
+        Parameters
+        ----------
+        needs : sequence of str
+            Parts that a track must have to be named, `Task.needs` for instance: a dataset may hold
+            tracks of several tasks. Tracks that only serve to learn from (isolated notes) are
+            loaded by their ids and never named here.
+        """
         raise NotImplementedError
 
     def load(self, track_id):

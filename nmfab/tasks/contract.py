@@ -33,13 +33,15 @@ class Task:
     """A task; a subclass declares the class attributes and `nodes`.
 
     `params` is what the task can be told, `metrics` what its last node returns (one number each,
-    NaN where it is not defined for a track).
+    NaN where it is not defined for a track), `needs` the parts that a track must have to be
+    computed: a dataset's tracks are ``dataset.track_ids(needs=task.needs)``.
     """
 
     name: ClassVar[str]
     version: ClassVar[int | None] = None
     params: ClassVar[Mapping[str, Param]] = {}
     metrics: ClassVar[Mapping[str, Metric]] = {}
+    needs: ClassVar[tuple[str, ...]] = ("audio",)
 
     def nodes(self, p):
         """Return the nodes that a setting asks for, inputs before readers, the metrics last.
