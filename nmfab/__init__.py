@@ -1,3 +1,20 @@
 """nmfab: a benchmark of nonnegative matrix factorization on audio."""
 
+import importlib
+
 __version__ = "0.1.0.dev0"
+
+_HOMES = {  # imported when first asked for, so that `import nmfab` stays light
+    "Experiment": "nmfab.experiment",
+    "algorithm": "nmfab.algorithms",
+    "dataset": "nmfab.datasets",
+    "feature": "nmfab.features",
+    "task": "nmfab.tasks",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'nmfab' has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """What a computation may use: device, threads. It changes no result beyond rounding, so no key."""
 
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -55,13 +56,27 @@ def use_resources(resources):
 
 @contextmanager
 def _bounded_threads(count):
-    import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with threadpool_limits(limits=count):
+    with threadpool_limits(limits=count):
+        before = limit_torch()
+        try:
             yield
-    finally:
-        torch.set_num_threads(before)
+        finally:
+            if before is not None:
+                sys.modules["torch"].set_num_threads(before)
+
+
+def limit_torch():
+    """Bound torch's threads as the job asks, once torch is there; return what they were.
+
+    Whoever imports torch calls this after it, so that a job that needs no torch imports none.
+    """
+    threads = current_resources().threads
+    if threads is None or "torch" not in sys.modules:
+        return None
+    torch = sys.modules["torch"]
+    before = torch.get_num_threads()
+    if before != threads:
+        torch.set_num_threads(threads)
+    return before

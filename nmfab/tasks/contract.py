@@ -59,6 +59,18 @@ class Task:
         """
         raise NotImplementedError
 
+    def tracks(self, dataset, p):
+        """Return the ids of the tracks of a dataset that a setting runs over, in order.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            The collection.
+        p : mapping
+            Every parameter of the setting.
+        """
+        return dataset.track_ids(needs=self.needs)
+
     def kind(self, p):
         """Return ``"baseline"``, ``"oracle"`` or, for an ordinary setting, ``""``."""
         return ""

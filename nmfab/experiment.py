@@ -1,0 +1,325 @@
+"""An experiment: a task, its plans, and what can be asked of it from a script or a notebook."""
+
+import os
+from pathlib import Path
+
+from nmfab.base.errors import NmfabError, UsageError
+from nmfab.base.registry import load_plugin, source_file
+from nmfab.base.resources import resolve_device
+
+
+class Experiment:
+    """One task with its plans.
+
+    Parameters
+    ----------
+    name : str
+        Names the folder of its artifacts.
+    task : str
+        A registered task: ``"structure"``, ``"separation"``, ``"transcription"``, ...
+    title : str
+        One line for the head of tables.
+    fixed : mapping, optional
+        Parameters that differ from the task's defaults and are no factor.
+    cache : path, optional
+        Where artifacts are kept: ``cache/`` of the checkout, or of the current folder.
+    data : sequence of path
+        Folders of datasets, before those of ``$NMFAB_DATA`` and the checkout's ``data/``.
+
+    Examples
+    --------
+    >>> experiment = Experiment("msa", task="structure")
+    >>> experiment.add_plan("nmf", dataset=["demo"], algorithm=["torch_mu"], beta=[0, 1, 2])
+    >>> len(experiment.grid.settings)
+    3
+    """
+
+    def __init__(self, name, *, task, title="", fixed=None, cache=None, data=()):
+        self.name, self.task_name, self.title = name, task, title or name
+        self.cache = Path(cache) if cache else default_cache()
+        self.data = [Path(folder) for folder in data]
+        self.plugins = []
+        self.device = "cpu"
+        self.threads = None
+        self.track_choice = None
+        self._fixed = dict(fixed or {})
+        self._plans = {}
+        self._overrides = {}
+        self._grid = None
+
+    def add_plan(self, name, factors=None, /, **more):
+        """Add a plan: a grid of factors, expanded alone and united with the others.
+
+        Parameters
+        ----------
+        name : str
+            Chosen in selectors as ``name/...``.
+        factors : mapping, optional
+            Factors whose names are no Python names: ``{"my_nmf.sparsity": [0.1, 1]}``.
+        **more : list
+            Factor and its modalities; a single modality need not be in a list.
+        """
+        if name in self._plans:
+            raise UsageError(f"experiment {self.name} has a plan {name!r} already")
+        plan = {**(factors or {}), **more}
+        self._plans[name] = {k: v if isinstance(v, list) else [v] for k, v in plan.items()}
+        self._grid = None
+
+    def add_plugin(self, path):
+        """Import a user's file; its algorithms join every plan that has a factor ``algorithm``."""
+        from nmfab.algorithms import ALGORITHMS
+
+        path = Path(path).resolve()
+        load_plugin(path)
+        self.plugins.append(path)
+        brought = [
+            name for name in ALGORITHMS.names() if source_file(ALGORITHMS[name]) == str(path)
+        ]
+        for plan in self._plans.values():
+            if "algorithm" in plan:
+                plan["algorithm"] = [*plan["algorithm"], *brought]
+        self._grid = None
+
+    def set(self, name, values):
+        """Replace a factor's modalities, or fix a parameter: ``set("rank", [32])``."""
+        self._overrides[name] = values if isinstance(values, list) else [values]
+        self._grid = None
+
+    @property
+    def task(self):
+        """The task, as an object."""
+        from nmfab.tasks import TASKS
+
+        return TASKS[self.task_name]()
+
+    @property
+    def grid(self):
+        """The united plans: factors, settings, what is left out and why."""
+        if self._grid is None:
+            from nmfab.plan import Grid
+
+            self._grid = Grid(self.task, self._plans, self._fixed, self._overrides)
+        return self._grid
+
+    def context(self, refresh=None):
+        """Return what a worker process needs to know."""
+        from nmfab.datasets.contract import data_roots
+        from nmfab.runner import Context
+
+        return Context(
+            experiment=self.name,
+            task=self.task_name,
+            cache=self.cache,
+            roots=tuple(data_roots(self.data)),
+            plugins=tuple(self.plugins),
+            device=resolve_device(self.device),
+            threads=self.threads,
+            refresh=refresh,
+        )
+
+    def select(self, selector=None):
+        """Return the settings that a selector picks, all of them where it is None."""
+        return self.grid.select(selector) if selector else list(self.grid.settings)
+
+    def tracks(self, dataset, parameters, *, cached=False):
+        """Return the ids of the tracks of a dataset that a setting runs over.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            The collection.
+        parameters : mapping
+            The setting's parameters: a task may let one choose a subset.
+        cached : bool
+            Where the dataset is absent, name the tracks that have artifacts instead of failing.
+
+        Raises
+        ------
+        DataError
+            If the dataset is absent and `cached` is false.
+        UsageError
+            If a track that was asked for does not exist.
+        """
+        ids = self.task.tracks(dataset, parameters)
+        if not ids and cached:
+            ids = self.context().store().tracks(dataset.name)
+        if not ids:
+            from nmfab.base.errors import DataError
+
+            raise DataError(f"dataset {dataset.name}: {dataset.status().message}")
+        if self.track_choice is None:
+            return ids
+        if isinstance(self.track_choice, int):
+            return ids[: self.track_choice]
+        return [track for track in ids if track in self.track_choice]
+
+    def units(self, settings, *, cached=False):
+        """Return (index, parameters, dataset, track) of each setting on each of its tracks.
+
+        Returns
+        -------
+        units : list of tuple
+        absent : dict
+            Per dataset that is not on this machine: how many settings, and the reason.
+        """
+        context, units, absent, seen = self.context(), [], {}, {}
+        for index, setting in enumerate(settings):
+            name = setting.parameters["dataset"]
+            if name not in seen:
+                seen[name] = context.dataset(name)
+            try:
+                tracks = self.tracks(seen[name], setting.parameters, cached=cached)
+            except NmfabError as error:
+                count = absent.get(name, (0, ""))[0]
+                absent[name] = (count + 1, str(error))
+                continue
+            units += [(index, setting.parameters, name, track) for track in tracks]
+        self._check_track_choice(units)
+        return units, absent
+
+    def _check_track_choice(self, units):
+        if isinstance(self.track_choice, list):
+            found = {unit[3] for unit in units}
+            lost = [track for track in self.track_choice if track not in found]
+            if lost and units is not None:
+                raise UsageError(f"no dataset of the selection has a track {', '.join(lost)}")
+
+    def compute(self, selector=None, *, jobs=1, refresh=None, fail_fast=False, progress=None):
+        """Compute what does not exist yet of the selected settings.
+
+        Parameters
+        ----------
+        selector : str, dict or list, optional
+            Which settings; all where None.
+        jobs : int
+            Number of processes.
+        refresh : {"features", "nmf", "postprocessing", "metrics"}, optional
+            The first stage to compute again.
+        fail_fast : bool
+            Stop at the first failure.
+        progress : callable, optional
+            Called with a `nmfab.runner.Report` after every job.
+
+        Returns
+        -------
+        nmfab.runner.Report
+            Also names the settings whose dataset is absent, among its failures.
+        """
+        from nmfab import runner
+
+        settings = self.select(selector)
+        units, absent = self.units(settings)
+        report = runner.run(
+            self.context(refresh), units, jobs=jobs, fail_fast=fail_fast, progress=progress
+        )
+        for name, (_, reason) in absent.items():
+            indices = [i for i, s in enumerate(settings) if s.parameters["dataset"] == name]
+            report.failures += [(index, name, "", reason) for index in indices]
+        return report
+
+    def results(self, selector=None):
+        """Return the scores that exist of the selected settings, and what is missing.
+
+        The datasets need not be on this machine.
+
+        Returns
+        -------
+        nmfab.results.Results
+        """
+        from nmfab.pipeline import Graph
+        from nmfab.results import Results
+
+        settings = self.select(selector)
+        units, absent = self.units(settings, cached=True)
+        context, rows, missing, pipelines, graphs = self.context(), [], [], {}, {}
+        for index, parameters, name, track in units:
+            if index not in graphs:
+                graphs[index] = Graph(self.task, parameters)
+            if (name, track) not in pipelines:
+                pipelines[name, track] = context.pipeline(context.dataset(name), track)
+            scores, reason = _scores(pipelines[name, track], graphs[index])
+            if scores is None:
+                missing.append((settings[index], name, track, reason))
+            else:
+                rows.append((settings[index], name, track, scores))
+        for name, (_, reason) in absent.items():
+            for setting in settings:
+                if setting.parameters["dataset"] == name:
+                    missing.append((setting, name, None, reason))
+        return Results(self.task, self.grid, settings, rows, missing)
+
+    def load(self, node, selector, track=None):
+        """Return the cached arrays of one node of one setting on one track.
+
+        Parameters
+        ----------
+        node : str
+            ``"nmf.factorize"``, ``"features.bars"``, ...
+        selector : str, dict or list
+            Picks one setting; of several, the first that has the node.
+        track : str, optional
+            Its id; the first that has the artifact where None.
+
+        Returns
+        -------
+        dict of ndarray
+
+        Raises
+        ------
+        UsageError
+            If no such artifact has been computed.
+        """
+        for pipeline, graph in self._places(selector, track):
+            if node not in graph.nodes:
+                continue
+            if pipeline.exists(graph, node):
+                arrays = pipeline.get(graph, node)
+                pipeline.place.flush()
+                return arrays
+        raise UsageError(
+            f"no artifact {node!r} of {selector!r} is in {self.cache / self.name}: compute it first"
+        )
+
+    def path(self, node, selector, track=None):
+        """Return the HDF5 file of an artifact that `load` would read (not of a small one)."""
+        for pipeline, graph in self._places(selector, track):
+            if node in graph.nodes and pipeline.exists(graph, node):
+                return pipeline.place.path(graph.nodes[node], pipeline.key(graph, node))
+        raise UsageError(f"no artifact {node!r} of {selector!r} has been computed")
+
+    def _places(self, selector, track):
+        from nmfab.pipeline import Graph
+
+        settings = self.select(selector)
+        units, _ = self.units(settings, cached=True)
+        context = self.context()
+        for _, parameters, name, track_id in units:
+            if track is None or track_id == track:
+                yield (
+                    context.pipeline(context.dataset(name), track_id),
+                    Graph(self.task, parameters),
+                )
+
+
+def _scores(pipeline, graph):
+    """Return the metrics of one unit, or None and why there are none."""
+    name = graph.target.name
+    try:
+        if not pipeline.place.folder.is_dir():
+            return None, "not computed"
+        if pipeline.exists(graph, name):
+            arrays = pipeline.get(graph, name)
+            pipeline.release(graph)
+            return {metric: float(value) for metric, value in arrays.items()}, ""
+        reasons = [pipeline.place.failure(pipeline.key(graph, node)) for node in graph.order()]
+    except NmfabError as error:
+        return None, str(error)
+    return None, next((reason for reason in reasons if reason), "not computed")
+
+
+def default_cache():
+    """Return ``cache/`` of the checkout that nmfab runs from, or of the current folder."""
+    if os.environ.get("NMFAB_CACHE"):
+        return Path(os.environ["NMFAB_CACHE"])
+    checkout = Path(__file__).resolve().parents[1]
+    return (checkout if (checkout / "setup.cfg").is_file() else Path.cwd()) / "cache"

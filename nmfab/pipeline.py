@@ -1,0 +1,362 @@
+"""One track through the nodes that its settings ask for, skipping every artifact that exists."""
+
+import importlib.metadata
+import logging
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+
+from nmfab.base.errors import ComputationError, NmfabError
+from nmfab.base.registry import version_of
+from nmfab.base.resources import current_resources
+from nmfab.base.types import STAGES
+from nmfab.base.values import canonical, digest
+from nmfab.store import FIT
+
+_LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "nn_fac", "librosa", "mir_eval", "museval")
+_log = logging.getLogger("nmfab.pipeline")
+
+
+class NodeFailure(ComputationError):
+    """A node that could not be computed, or that reads one; its text is the first cause."""
+
+
+class Graph:
+    """The nodes of one setting, by name, inputs before readers.
+
+    Parameters
+    ----------
+    task : Task
+        What makes the nodes.
+    parameters : mapping
+        Every parameter of the setting.
+    """
+
+    def __init__(self, task, parameters):
+        listed = list(task.nodes(parameters))
+        self.nodes = {node.name: node for node in listed}
+        self.target = listed[-1]
+        self._recipes = {}
+        self.keys = {}  # (dataset, track, node) -> key
+
+    def order(self):
+        """Return the names of the nodes that the target needs, inputs first."""
+        needed = {self.target.name}
+        for node in reversed(self.nodes.values()):
+            if node.name in needed:
+                needed.update(node.inputs)
+        return [name for name in self.nodes if name in needed]
+
+    def recipe(self, node):
+        """Return what a node's key is made of that no track changes: params and versions."""
+        if node.name not in self._recipes:
+            self._recipes[node.name] = {
+                "node": node.name,
+                "params": {
+                    name: canonical(value)
+                    for name, value in node.params.items()
+                    if name not in node.absent or canonical(value) != canonical(node.absent[name])
+                },
+                "versions": dict(node.versions),
+            }
+        return self._recipes[node.name]
+
+    def batch_identity(self, node):
+        """Return what all problems of one batch have in common, or None for a node without."""
+        if node.compute_batch is None:
+            return None
+        seen, identity = set(), []
+
+        def visit(name):
+            if name in seen:
+                return
+            seen.add(name)
+            for source in self.nodes[name].inputs:
+                visit(source)
+            recipe = self.recipe(self.nodes[name])
+            own = node.batch if name == node.name else ()
+            shared = {k: v for k, v in recipe["params"].items() if k not in own}
+            identity.append({**recipe, "params": shared})
+
+        visit(node.name)
+        return digest(identity)
+
+
+@dataclass
+class Tally:
+    """What a job did: nodes computed and reused by name, and the seconds that computing took."""
+
+    computed: Counter = field(default_factory=Counter)
+    reused: Counter = field(default_factory=Counter)
+    seconds: Counter = field(default_factory=Counter)
+
+    def add(self, other):
+        """Add another job's tally."""
+        self.computed.update(other.computed)
+        self.reused.update(other.reused)
+        self.seconds.update(other.seconds)
+
+
+class TrackPipeline:
+    """One track, its parts and artifacts: keys, and arrays computed on demand.
+
+    Parameters
+    ----------
+    store : Store
+        Where artifacts are kept.
+    dataset : Dataset
+        The collection; it may be absent from this machine, and then only what exists can be read.
+    track_id : str
+        One of its tracks.
+    refresh : str, optional
+        The first stage that is computed again although its artifacts exist.
+    """
+
+    def __init__(self, store, dataset, track_id, refresh=None):
+        self.store, self.dataset, self.track_id = store, dataset, track_id
+        self.place = store.place(dataset.name, track_id)
+        self.tally = Tally()
+        self._refresh = STAGES.index(refresh) if refresh else len(STAGES)
+        self._renewed = set()
+        self._track = None
+        self._fingerprints = None
+        self._parts = {}
+        self._arrays = {}
+        self._failed = {}
+        self._batches = {}
+        self._siblings = {}
+
+    # -- keys ---------------------------------------------------------------------------------
+
+    def recipe(self, graph, name):
+        """Return all that the key of a node is made of."""
+        node = graph.nodes[name]
+        recipe = dict(graph.recipe(node))
+        if node.fit_tracks is not None:
+            recipe["learned_from"] = self._fit_sources(graph, node, recipe)
+            return self._with_loader(node, recipe)
+        recipe["inputs"] = {source: self.key(graph, source) for source in node.inputs}
+        recipe["parts"] = {part: self._fingerprint(part, node) for part in node.parts}
+        return self._with_loader(node, recipe)
+
+    def key(self, graph, name):
+        """Return the key of a node's artifact for this track."""
+        place = (self.dataset.name, self.track_id, name)
+        if place not in graph.keys:
+            graph.keys[place] = digest(self.recipe(graph, name))
+        return graph.keys[place]
+
+    def _with_loader(self, node, recipe):
+        if node.parts:
+            loader = {f"dataset.{self.dataset.name}": version_of(type(self.dataset))}
+            recipe["versions"] = {**recipe["versions"], **loader}
+        return recipe
+
+    def _fingerprint(self, part, node):
+        if self._fingerprints is None:
+            self._fingerprints = self.place.fingerprints(self._known_parts())
+        if part not in self._fingerprints and part not in node.optional_parts:
+            self.track.part(part)  # raises, naming what there is
+        return self._fingerprints.get(part)
+
+    def _known_parts(self):
+        try:
+            return self.track.parts
+        except NmfabError:
+            if self.place.fingerprints():
+                return None  # the recording is not here: as remembered
+            raise
+
+    @property
+    def track(self):
+        """The track, loaded when first asked for."""
+        if self._track is None:
+            self._track = self.dataset.load(self.track_id)
+        return self._track
+
+    def _fit_sources(self, graph, node, recipe):
+        """Return the keys of what a fit node reads, per track that it learns from."""
+        return [
+            {
+                "track": other.track_id,
+                "inputs": {source: other.key(graph, source) for source in node.inputs},
+                "parts": {part: other._fingerprint(part, node) for part in node.parts},
+            }
+            for other in self._fit_pipelines(node, recipe)
+        ]
+
+    def _fit_pipelines(self, node, recipe):
+        name = digest(recipe)
+        if name not in self._siblings:
+            fit_place = self.store.place(self.dataset.name, FIT)
+            tracks = list(node.fit_tracks(self.dataset)) or fit_place.recall(name) or []
+            if not tracks:
+                raise NodeFailure(f"{node.name}: {self.dataset.name} has no track to learn from")
+            if tracks != fit_place.recall(name):
+                fit_place.remember(name, tracks)
+            self._siblings[name] = [
+                TrackPipeline(self.store, self.dataset, track) for track in tracks
+            ]
+        return self._siblings[name]
+
+    # -- arrays -------------------------------------------------------------------------------
+
+    def exists(self, graph, name):
+        """Tell whether the artifact of a node exists and need not be renewed."""
+        node, key = graph.nodes[name], self.key(graph, name)
+        if STAGES.index(node.stage) >= self._refresh and key not in self._renewed:
+            return False
+        return self._place_of(node).has(node, key)
+
+    def plan_batches(self, graphs):
+        """Form the batches of a job from all its settings, before any artifact is looked at."""
+        for graph in graphs:
+            for name in graph.order():
+                identity = graph.batch_identity(graph.nodes[name])
+                if identity is not None:
+                    self._batches.setdefault(identity, []).append(graph)
+
+    def get(self, graph, name):
+        """Return the arrays of a node, computing and saving what does not exist yet.
+
+        Raises
+        ------
+        NodeFailure
+            If the node, or one that it reads, cannot be computed; a failure is recorded.
+        """
+        node, key = graph.nodes[name], self.key(graph, name)
+        if key in self._arrays:
+            return self._arrays[key]
+        if key in self._failed:
+            raise self._failed[key]
+        arrays = self._place_of(node).read(node, key) if self.exists(graph, name) else None
+        if arrays is not None:
+            self.tally.reused[name] += 1
+        else:
+            arrays = self._compute(graph, node, key)
+        self._arrays[key] = arrays
+        return arrays
+
+    def release(self, graph):
+        """Forget the arrays of a finished setting, all but the features, which others share."""
+        for name in graph.order():
+            if graph.nodes[name].stage != "features":
+                self._arrays.pop(self.key(graph, name), None)
+
+    def _place_of(self, node):
+        return self.place if node.fit_tracks is None else self.store.place(self.dataset.name, FIT)
+
+    def _compute(self, graph, node, key):
+        try:
+            arguments = self._arguments(graph, node)
+        except NodeFailure:
+            raise
+        except Exception as error:
+            self._fail(node, key, error)
+            raise self._failed[key] from error
+        identity = graph.batch_identity(node)
+        group = [graph] if identity is None else self._missing_of(node.name, identity, graph)
+        if node.compute_batch is None or len(group) == 1:
+            self._run([(graph, key)], node, lambda: [node.compute(dict(node.params), **arguments)])
+        else:
+            params = [dict(g.nodes[node.name].params) for g in group]
+            pairs = [(g, self.key(g, node.name)) for g in group]
+            self._run(pairs, node, lambda: node.compute_batch(params, **arguments))
+        if key in self._failed:
+            raise self._failed[key]
+        return self._arrays[key]
+
+    def _missing_of(self, name, identity, graph):
+        """Return one graph per problem of a batch that has no artifact, the asked one first."""
+        by_key = {self.key(graph, name): graph}
+        for other in self._batches.get(identity, ()):
+            key = self.key(other, name)
+            if key not in self._failed and not self.exists(other, name):
+                by_key.setdefault(key, other)
+        return list(by_key.values())
+
+    def _arguments(self, graph, node):
+        if node.fit_tracks is not None:
+            return self._fit_arguments(graph, node)
+        arguments = {graph.nodes[s].short_name: self.get(graph, s) for s in node.inputs}
+        for part in node.parts:
+            arguments[part] = self._part(part, part in node.optional_parts)
+        return arguments
+
+    def _fit_arguments(self, graph, node):
+        others = self._fit_pipelines(node, graph.recipe(node))
+        arguments = {graph.nodes[s].short_name: [] for s in node.inputs}
+        arguments.update({part: [] for part in node.parts})
+        for other in others:
+            for source in node.inputs:
+                arguments[graph.nodes[source].short_name].append(other.get(graph, source))
+            for part in node.parts:
+                arguments[part].append(other._part(part, part in node.optional_parts))
+            other._arrays.clear()
+            other._parts.clear()
+            other.place.flush()
+            self.tally.add(other.tally)
+            other.tally = Tally()
+        return arguments
+
+    def _part(self, name, optional):
+        if name not in self._parts:
+            if optional and name not in self.track.parts:
+                return None
+            self._parts[name] = self.track.part(name).read()
+        return self._parts[name]
+
+    def _run(self, pairs, node, compute):
+        """Compute a node for one or several (graph, key), and save each result or failure."""
+        start = time.perf_counter()
+        try:
+            results = compute()
+        except Exception as error:  # noqa: BLE001 - a component's fault must not stop the others
+            results = [error] * len(pairs)
+        seconds = (time.perf_counter() - start) / len(pairs)
+        self.tally.seconds[node.name] += seconds * len(pairs)
+        for (graph, key), result in zip(pairs, results, strict=True):
+            own = graph.nodes[node.name]
+            if isinstance(result, Exception):
+                self._fail(own, key, result)
+            else:
+                self._save(graph, own, key, dict(result), seconds, len(pairs))
+
+    def _save(self, graph, node, key, arrays, seconds, batch):
+        resources = current_resources()
+        provenance = {
+            "recipe": self.recipe(graph, node.name),
+            "seconds": seconds,
+            "batch": batch,
+            "device": resources.device,
+            "threads": resources.threads,
+            "libraries": libraries(),
+        }
+        self._place_of(node).write(node, key, arrays, provenance)
+        if node.fit_tracks is not None:
+            self._place_of(node).flush()
+        self._arrays[key] = arrays
+        self._renewed.add(key)
+        self.tally.computed[node.name] += 1
+
+    def _fail(self, node, key, error):
+        first = error if isinstance(error, NmfabError) else f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        message = f"{self.dataset.name}/{self.track_id}, {node.name}: {first}"
+        self._place_of(node).write_failure(node, key, message, trace)
+        _log.error("%s\n%s", message, trace)
+        self._failed[key] = NodeFailure(message)
+
+
+@cache
+def libraries():
+    """Return the versions of nmfab and of the libraries that its results come from."""
+    found = {}
+    for name in ("nmfab", *_LIBRARIES):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
