@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from nmfab.postprocessing.pitch import (
+    NO_PITCH,
+    autocorrelation_pitches,
+    fixed_pitches,
+    harmonic_pitches,
+    oracle_pitches,
+    unit_columns,
+)
+
+RATE, N_FFT = 22050, 2048
+KEYS = np.arange(21, 109)
+
+
+def tone_spectra(pitches, *, partials=10, window=2048, n_fft=N_FFT, rate=RATE, tilt=1.0):
+    """Windowed spectra of harmonic tones, synthesised in time: nothing of the code under test."""
+    time = np.arange(window) / rate
+    columns = []
+    for pitch in pitches:
+        f0 = 440 * 2 ** ((pitch - 69) / 12)
+        harmonics = [h for h in range(1, partials + 1) if h * f0 < rate / 2]
+        tone = sum(np.sin(2 * np.pi * h * f0 * time + h**2) / h**tilt for h in harmonics)
+        columns.append(np.abs(np.fft.rfft(tone * np.hanning(window), n_fft)))
+    return np.stack(columns, axis=1)
+
+
+def test_harmonic_start_has_the_keys_of_a_piano():
+    assert fixed_pitches(88).tolist() == KEYS.tolist()  # 21 to 108, where 1 to 88 is no piano
+    assert fixed_pitches(3).tolist() == [21, 22, 23]
+
+
+def test_autocorrelation_names_every_key_that_the_window_resolves():
+    W = tone_spectra(KEYS)
+    found = autocorrelation_pitches(W, sample_rate=RATE, n_fft=N_FFT)
+    resolved = KEYS >= 33  # three periods of 55 Hz in a window of 93 ms (half of it counts)
+    np.testing.assert_array_equal(found[resolved], KEYS[resolved])
+
+
+def test_autocorrelation_names_every_key_with_a_long_window():
+    W = tone_spectra(KEYS, window=8192, n_fft=8192, partials=16)
+    found = autocorrelation_pitches(W, sample_rate=RATE, n_fft=8192)
+    np.testing.assert_array_equal(found, KEYS)
+
+
+def test_autocorrelation_hears_a_missing_fundamental():
+    time = np.arange(N_FFT) / RATE
+    tone = sum(np.sin(2 * np.pi * 220 * h * time) for h in (2, 3, 4, 5))
+    W = np.abs(np.fft.rfft(tone * np.hanning(N_FFT)))[:, None]
+    assert autocorrelation_pitches(W, sample_rate=RATE, n_fft=N_FFT).tolist() == [57]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_autocorrelation_depends_on_neither_scale_nor_power_nor_rate_of_the_file(scale):
+    pitches = np.array([40, 52, 64, 76])
+    W = tone_spectra(pitches)
+    for spectrum, power in ((W * scale, 1), (W**2 * scale, 2)):
+        found = autocorrelation_pitches(spectrum, sample_rate=RATE, n_fft=N_FFT, power=power)
+        np.testing.assert_array_equal(found, pitches)
+    W = tone_spectra(pitches, window=4096, n_fft=4096, rate=44100)
+    found = autocorrelation_pitches(W, sample_rate=44100, n_fft=4096)
+    np.testing.assert_array_equal(found, pitches)
+
+
+def test_a_template_without_periodicity_has_no_pitch():
+    silent, flat = np.zeros(1 + N_FFT // 2), np.ones(1 + N_FFT // 2)
+    W = np.stack([silent, flat], axis=1)
+    found = autocorrelation_pitches(W, sample_rate=RATE, n_fft=N_FFT)
+    assert found.tolist() == [NO_PITCH, NO_PITCH]
+
+
+def test_harmonic_template_most_like():
+    dictionary = tone_spectra(KEYS)
+    W = np.hstack([tone_spectra([45, 60, 61, 90], tilt=1.3) * 7.0, np.zeros((len(dictionary), 1))])
+    assert harmonic_pitches(W, dictionary, KEYS).tolist() == [45, 60, 61, 90, NO_PITCH]
+    assert harmonic_pitches(W[:, :1], dictionary * np.arange(1, 89), KEYS).tolist() == [45]
+
+
+def test_oracle_follows_the_reference():
+    times = np.arange(100) * 0.02
+    intervals = np.array([[0.1, 0.5], [0.4, 0.9], [1.2, 1.6]])
+    pitches = np.array([60, 64, 60])
+    H = np.zeros((4, 100))
+    H[0, 20:45] = 3.0  # sounds with 64
+    H[1, [*range(5, 25), *range(60, 80)]] = 0.1  # with 60, faint
+    H[2] = 1.0  # always
+    H[3, 85:] = 1.0  # where nothing is annotated
+    assert oracle_pitches(H, intervals, pitches, times).tolist() == [64, 60, NO_PITCH, NO_PITCH]
+    assert oracle_pitches(H, np.zeros((0, 2)), np.zeros(0), times).tolist() == [NO_PITCH] * 4
+
+
+def test_unit_columns_leave_empty_ones():
+    W, norms = unit_columns(np.array([[3.0, 0.0], [4.0, 0.0]]))
+    assert norms.tolist() == [5.0, 0.0]
+    np.testing.assert_allclose(W, [[0.6, 0], [0.8, 0]])
