@@ -198,7 +198,7 @@ class Experiment:
         fail_fast : bool
             Stop at the first failure.
         progress : callable, optional
-            Called with a `nmfab.runner.Report` after every job.
+            See `nmfab.runner.run`.
 
         Returns
         -------
@@ -226,18 +226,14 @@ class Experiment:
         -------
         nmfab.results.Results
         """
-        from nmfab.pipeline import Graph
         from nmfab.results import Results
+        from nmfab.runner import visit
 
         settings = self.select(selector)
         units, absent = self.units(settings, cached=True)
-        context, rows, missing, pipelines, graphs = self.context(), [], [], {}, {}
-        for index, parameters, name, track in units:
-            if index not in graphs:
-                graphs[index] = Graph(self.task, parameters)
-            if (name, track) not in pipelines:
-                pipelines[name, track] = context.pipeline(context.dataset(name), track)
-            scores, reason = _scores(pipelines[name, track], graphs[index])
+        rows, missing = [], []
+        for (index, _, name, track), pipeline, graph in visit(self.context(), units):
+            scores, reason = _scores(pipeline, graph)
             if scores is None:
                 missing.append((settings[index], name, track, reason))
             else:
@@ -287,18 +283,50 @@ class Experiment:
                 return pipeline.place.path(graph.nodes[node], pipeline.key(graph, node))
         raise UsageError(f"no artifact {node!r} of {selector!r} has been computed")
 
-    def _places(self, selector, track):
-        from nmfab.pipeline import Graph
+    def removable(self, selector=None):
+        """Return ``{(dataset, track): keys}`` of the artifacts that only the selection needs.
 
-        settings = self.select(selector)
+        What another setting of the plans reads too is kept.
+        """
+        chosen = self.select(selector)
+        others = [setting for setting in self.grid.settings if setting not in chosen]
+        mine, theirs = self._keys(chosen), self._keys(others)
+        found = {place: keys - theirs.get(place, set()) for place, keys in mine.items()}
+        return {place: keys for place, keys in found.items() if keys}
+
+    def remove(self, keys):
+        """Remove artifacts as `removable` names them; return their number and their bytes."""
+        store, count, freed = self.context().store(), 0, 0
+        for (dataset, track), found in keys.items():
+            removed, size = store.place(dataset, track).remove(found)
+            count, freed = count + removed, freed + size
+        return count, freed
+
+    def _keys(self, settings):
+        from nmfab.runner import visit
+
+        found = {}
         units, _ = self.units(settings, cached=True)
-        context = self.context()
-        for _, parameters, name, track_id in units:
-            if track is None or track_id == track:
-                yield (
-                    context.pipeline(context.dataset(name), track_id),
-                    Graph(self.task, parameters),
-                )
+        for (_, _, name, _), pipeline, graph in visit(self.context(), units):
+            if not pipeline.place.folder.is_dir():
+                continue
+            for node in graph.order():
+                try:
+                    if pipeline.exists(graph, node):
+                        place = (name, pipeline.place_of(graph.nodes[node]).track)
+                        found.setdefault(place, set()).add(pipeline.key(graph, node))
+                except NmfabError:
+                    break  # a track that cannot be read has no artifact to remove
+        return found
+
+    def _places(self, selector, track):
+        from nmfab.runner import visit
+
+        units, _ = self.units(self.select(selector), cached=True)
+        chosen = [unit for unit in units if track is None or unit[3] == track]
+        for _, pipeline, graph in visit(self.context(), chosen):
+            if pipeline.place.folder.is_dir():
+                yield pipeline, graph
 
 
 def _scores(pipeline, graph):

@@ -63,25 +63,25 @@ class Graph:
             }
         return self._recipes[node.name]
 
+    def identity(self, name, without=()):
+        """Return a digest of a node and all that it reads, whatever the track.
+
+        Parameters
+        ----------
+        name : str
+            The node.
+        without : sequence of str
+            Parameters of the node itself that are left out.
+        """
+        node = self.nodes[name]
+        recipe = self.recipe(node)
+        params = {k: v for k, v in recipe["params"].items() if k not in without}
+        inputs = [self.identity(source) for source in node.inputs]
+        return digest({**recipe, "params": params, "inputs": inputs})
+
     def batch_identity(self, node):
         """Return what all problems of one batch have in common, or None for a node without."""
-        if node.compute_batch is None:
-            return None
-        seen, identity = set(), []
-
-        def visit(name):
-            if name in seen:
-                return
-            seen.add(name)
-            for source in self.nodes[name].inputs:
-                visit(source)
-            recipe = self.recipe(self.nodes[name])
-            own = node.batch if name == node.name else ()
-            shared = {k: v for k, v in recipe["params"].items() if k not in own}
-            identity.append({**recipe, "params": shared})
-
-        visit(node.name)
-        return digest(identity)
+        return None if node.compute_batch is None else self.identity(node.name, node.batch)
 
 
 @dataclass
@@ -208,7 +208,7 @@ class TrackPipeline:
         node, key = graph.nodes[name], self.key(graph, name)
         if STAGES.index(node.stage) >= self._refresh and key not in self._renewed:
             return False
-        return self._place_of(node).has(node, key)
+        return self.place_of(node).has(node, key)
 
     def plan_batches(self, graphs):
         """Form the batches of a job from all its settings, before any artifact is looked at."""
@@ -231,7 +231,7 @@ class TrackPipeline:
             return self._arrays[key]
         if key in self._failed:
             raise self._failed[key]
-        arrays = self._place_of(node).read(node, key) if self.exists(graph, name) else None
+        arrays = self.place_of(node).read(node, key) if self.exists(graph, name) else None
         if arrays is not None:
             self.tally.reused[name] += 1
         else:
@@ -245,7 +245,8 @@ class TrackPipeline:
             if graph.nodes[name].stage != "features":
                 self._arrays.pop(self.key(graph, name), None)
 
-    def _place_of(self, node):
+    def place_of(self, node):
+        """Return the `Place` of a node's artifacts: the track's, or the one of fit nodes."""
         return self.place if node.fit_tracks is None else self.store.place(self.dataset.name, FIT)
 
     def _compute(self, graph, node, key):
@@ -334,9 +335,9 @@ class TrackPipeline:
             "threads": resources.threads,
             "libraries": libraries(),
         }
-        self._place_of(node).write(node, key, arrays, provenance)
+        self.place_of(node).write(node, key, arrays, provenance)
         if node.fit_tracks is not None:
-            self._place_of(node).flush()
+            self.place_of(node).flush()
         self._arrays[key] = arrays
         self._renewed.add(key)
         self.tally.computed[node.name] += 1
@@ -345,7 +346,7 @@ class TrackPipeline:
         first = error if isinstance(error, NmfabError) else f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
         message = f"{self.dataset.name}/{self.track_id}, {node.name}: {first}"
-        self._place_of(node).write_failure(node, key, message, trace)
+        self.place_of(node).write_failure(node, key, message, trace)
         _log.error("%s\n%s", message, trace)
         self._failed[key] = NodeFailure(message)
 

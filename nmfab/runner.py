@@ -2,9 +2,13 @@
 
 import logging
 import math
+import os
+import tempfile
+import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nmfab.base.errors import NmfabError
@@ -38,6 +42,8 @@ class Context:
         Threads of each job; as the libraries choose where None.
     refresh : str, optional
         The first stage to compute again.
+    ticks : Path, optional
+        A folder where each process counts the units that it has done.
     """
 
     experiment: str
@@ -48,6 +54,7 @@ class Context:
     device: str = "cpu"
     threads: int | None = None
     refresh: str | None = None
+    ticks: Path | None = None
 
     def store(self):
         """Return the experiment's store."""
@@ -120,7 +127,7 @@ def run(context, units, *, jobs=1, fail_fast=False, progress=None):
     fail_fast : bool
         Stop at the first failure.
     progress : callable, optional
-        Called with a `Report` after every job, and once with what existed beforehand.
+        Called now and then with the number of units computed, reused and failed so far.
 
     Returns
     -------
@@ -130,46 +137,84 @@ def run(context, units, *, jobs=1, fail_fast=False, progress=None):
     report = Report()
     with _heard(report.warnings, context):
         pending = _missing_units(context, units, report)
-    if progress:
-        progress(report)
-    for phase in (_fit_jobs(context, pending), _chunk(context, pending, jobs)):
-        for done in _execute(context, phase, jobs):
-            report.add(done)
-            if progress:
-                progress(done)
-            if fail_fast and report.failures:
-                break
-        if fail_fast and report.failures:
-            break
+    with _ticking(context, report.reused, progress) as context:
+        _compute_pending(context, pending, jobs, fail_fast, report)
     report.seconds = time.perf_counter() - start
     return report
 
 
+def _compute_pending(context, pending, jobs, fail_fast, report):
+    for phase in (_fit_jobs(context, pending), _chunk(context, pending, jobs)):
+        for done in _execute(context, phase, jobs):
+            report.add(done)
+            if fail_fast and report.failures:
+                return
+
+
+@contextmanager
+def _ticking(context, reused, progress):
+    """Let every process count its units in a file of its own, and tell the sums to `progress`."""
+    if progress is None:
+        yield context
+        return
+    with tempfile.TemporaryDirectory(prefix="nmfab-") as folder:
+        stop = threading.Event()
+
+        def tell():
+            done = b"".join(path.read_bytes() for path in Path(folder).iterdir())
+            progress(done.count(b"c"), reused + done.count(b"r"), done.count(b"f"))
+
+        def watch():
+            while not stop.wait(0.2):
+                tell()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        tell()
+        thread.start()
+        try:
+            yield replace(context, ticks=Path(folder))
+        finally:
+            stop.set()
+            thread.join()
+            tell()
+
+
+def _tick(context, letter):
+    if context.ticks is not None:
+        with open(context.ticks / str(os.getpid()), "a") as file:
+            file.write(letter)
+
+
+def visit(context, units):
+    """Yield (unit, pipeline, graph) of each unit, every pipeline and graph being made once."""
+    task, pipelines, graphs = TASKS[context.task](), {}, {}
+    for unit in units:
+        index, parameters, dataset, track = unit
+        if index not in graphs:
+            graphs[index] = Graph(task, parameters)
+        if (dataset, track) not in pipelines:
+            pipelines[dataset, track] = context.pipeline(context.dataset(dataset), track)
+        yield unit, pipelines[dataset, track], graphs[index]
+
+
 def _missing_units(context, units, report):
     """Count the units that exist; return the others, per (dataset, track)."""
-    by_track = defaultdict(list)
-    for index, parameters, dataset, track in units:
+    by_track, existing, missing = defaultdict(list), Counter(), set()
+    for (index, parameters, dataset, track), pipeline, graph in visit(context, units):
         by_track[dataset, track].append((index, parameters))
-    task, graphs = TASKS[context.task](), {}
-    pending = {}
-    for (name, track), settings in by_track.items():
-        pipeline = context.pipeline(context.dataset(name), track)
-        missing = False
-        for index, parameters in settings:
-            try:
-                if index not in graphs:
-                    graphs[index] = Graph(task, parameters)
-                graph = graphs[index]
-                exists = pipeline.exists(graph, graph.target.name)
-            except NmfabError:
-                exists = False  # its job will say why
-            missing = missing or not exists
-        if missing:
-            pending[name, track] = settings  # all of them: batches are formed from the selection
-        else:
-            report.reused += len(settings)
-            report.tally.reused[task.nodes(settings[0][1])[-1].name] += len(settings)
-    return pending
+        try:
+            exists = pipeline.exists(graph, graph.target.name)
+        except NmfabError:
+            exists = False  # its job will say why
+        existing[dataset, track, graph.target.name] += exists
+        if not exists:
+            missing.add((dataset, track))
+    for (dataset, track, target), count in existing.items():
+        if (dataset, track) not in missing:
+            report.reused += count
+            report.tally.reused[target] += count
+    # all settings of an unfinished track: batches are formed from the whole selection
+    return {place: settings for place, settings in by_track.items() if place in missing}
 
 
 def _fit_jobs(context, pending):
@@ -255,18 +300,22 @@ def _compute_settings(context, job, pipeline, report):
         try:
             if job.fit_only:
                 _compute_fits(pipeline, graph)
-            elif pipeline.exists(graph, graph.target.name):
+                continue
+            if pipeline.exists(graph, graph.target.name):
                 report.reused += 1
                 pipeline.tally.reused[graph.target.name] += 1
+                _tick(context, "r")
             else:
                 pipeline.get(graph, graph.target.name)
                 report.computed += 1
+                _tick(context, "c")
         except NmfabError as error:
-            if not job.fit_only:  # the jobs that read it will say so
-                message = " ".join(str(error).split())
-                report.failures.append((index, job.dataset, job.track, message))
-        if not job.fit_only:
-            pipeline.release(graph)
+            if job.fit_only:
+                continue  # the jobs that read it will say so
+            message = " ".join(str(error).split())
+            report.failures.append((index, job.dataset, job.track, message))
+            _tick(context, "f")
+        pipeline.release(graph)
         if time.monotonic() - last_flush > 10:  # an interrupted run keeps what it has
             pipeline.place.flush()
             last_flush = time.monotonic()

@@ -120,15 +120,16 @@ class Place:
         """Return ``{key: provenance}`` of all artifacts of a node here, small or not."""
         found = {}
         for path in sorted((self.folder / node_name).glob("*.h5")):
-            for provenance in self._all_provenances(path):
+            for provenance in self.provenances_in(path):
                 found[path.stem] = provenance
         for path in self._shard_files():
-            for provenance in self._all_provenances(path, grouped=True):
+            for provenance in self.provenances_in(path, grouped=True):
                 if provenance["node"] == node_name:
                     found[provenance["key"]] = provenance
         return found
 
-    def _all_provenances(self, path, grouped=False):
+    def provenances_in(self, path, grouped=False):
+        """Return the provenance of a file's artifact, or of all those of a shard (`grouped`)."""
         try:
             with _open(path) as file:
                 groups = file.values() if grouped else [file]

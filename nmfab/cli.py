@@ -1,0 +1,305 @@
+"""The command line of an experiment, in doce's letters, and the tool `nmfab`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from nmfab import __version__
+from nmfab.base.errors import NmfabError, UsageError
+from nmfab.base.types import STAGES
+
+_SELECTORS = """\
+selectors (-s), all of the same settings:
+  '{"beta":[1,2],"dataset":"rwcpop"}'     factors and modalities
+  '<"beta":[1,2],"dataset":"rwcpop">'     the same
+  'beta=1+2,dataset=rwcpop'               the same; text that holds + , : = / is quoted
+  '[0,[1,2]]'                             by position, -1 for every modality
+  'PLAN/beta=1'                           of one plan only
+A list of selectors means any of them. A factor that a baseline does not have leaves it selected.
+
+exit status: 0 done, 1 something failed, 2 wrong usage
+"""
+
+
+def build_parser(experiment):
+    """Return the argument parser of an experiment."""
+    parser = argparse.ArgumentParser(
+        description=experiment.title,
+        epilog=_SELECTORS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument_group("what to do (in this order)").add_argument
+    add("-i", "--information", action="store_true", help="task, parameters, metrics, datasets")
+    add("-p", "--plan", action="store_true", help="factors, settings, what exists, what it costs")
+    add("-l", "--list", action="store_true", help="list the settings, one per line")
+    add("--explain", action="store_true", help="why each artifact would be computed or reused")
+    add("-R", "--remove", action="store_true", help="remove the selection's artifacts (asks first)")
+    add("-c", "--compute", nargs="?", const=1, type=_positive, metavar="N", help="compute, N jobs")
+    add("-e", "--export", metavar="FILE.csv", type=Path, help="write the scores, one row a track")
+    add(
+        "-d",
+        "--display",
+        nargs="?",
+        const="",
+        metavar="WHAT",
+        help="show the table: all metrics, or 0, '[0,2]', a metric's name; "
+        "rank:0 puts the modalities of rank into columns",
+    )
+    add("-v", "--version", action="version", version=f"nmfab {__version__}")
+    add = parser.add_argument_group("on what").add_argument
+    add("-s", "--select", metavar="SELECTOR", help="which settings (see below); all by default")
+    add("--tracks", metavar="N|IDS", help='the first N tracks, or ids: a,b or \'["a, b","c"]\'')
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="fix a parameter, or replace a factor's modalities: rank=32, beta=0+1",
+    )
+    add("--plugin", action="append", default=[], type=Path, metavar="FILE.py", help="import it")
+    add("--data", action="append", default=[], type=Path, metavar="DIR", help="datasets lie there")
+    add("--cache", type=Path, metavar="DIR", help=f"artifacts lie there ({experiment.cache})")
+    add = parser.add_argument_group("how").add_argument
+    add("--device", default="cpu", choices=["cpu", "cuda", "auto"], help="of torch (cpu)")
+    add("--threads", type=_positive, metavar="N", help="threads of each job (the cores shared)")
+    add("--refresh", choices=STAGES, metavar="STAGE", help=f"compute again from {'|'.join(STAGES)}")
+    add("--fail-fast", action="store_true", help="stop at the first failure")
+    add("-P", "--progress", action="store_true", help="progress bar, as always at a terminal")
+    add("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def main(experiment, argv=None):
+    """Run the command line of an experiment; return its exit status.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With its plans.
+    argv : list of str, optional
+        The arguments, those of the process where None.
+    """
+    parser = build_parser(experiment)
+    options = parser.parse_args(argv)
+    try:
+        return _act(experiment, options, parser)
+    except UsageError as error:
+        _complain(error)
+        return 2
+    except NmfabError as error:
+        _complain(error)
+        return 1
+    except KeyboardInterrupt:
+        _complain("interrupted: what was computed is kept, the same command goes on from there")
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _act(experiment, options, parser):
+    _configure(experiment, options)
+    experiment.select(options.select)  # a wrong selector is said before anything is done
+    acted, status = False, 0
+    for name, action in _ACTIONS.items():
+        if getattr(options, name) not in (None, False):
+            acted = True
+            status = max(status, action(experiment, options) or 0)
+    if not acted:
+        parser.print_usage()
+        _say(f"nothing to do: -c computes, -d shows, -p plans; {parser.prog} --help tells more")
+        return 2
+    return status
+
+
+def _configure(experiment, options):
+    for plugin in options.plugin:
+        experiment.add_plugin(plugin)
+    for assignment in options.set:
+        name, values = _assignment(assignment)
+        experiment.set(name, values)
+    for folder in options.data:
+        if not folder.is_dir():
+            raise UsageError(f"--data {folder}: there is no such folder")
+    experiment.data = [*options.data, *experiment.data]
+    experiment.cache = options.cache or experiment.cache
+    experiment.device = options.device
+    experiment.threads = options.threads
+    if options.threads is None and (options.compute or 1) > 1:
+        experiment.threads = max(1, (os.cpu_count() or 1) // options.compute)
+    experiment.track_choice = _tracks(options.tracks)
+
+
+def _assignment(text):
+    from nmfab.selector import parse_values
+
+    name, equals, values = text.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(f"--set {text!r}: write NAME=VALUE, e.g. --set rank=32")
+    return name.strip(), parse_values(values)
+
+
+def _tracks(text):
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isdigit():
+        if int(text) == 0:
+            raise UsageError("--tracks 0: at least one track is needed")
+        return int(text)
+    if text.startswith("["):
+        try:
+            return [str(track) for track in json.loads(text)]
+        except ValueError as error:
+            raise UsageError(f"--tracks {text}: not a list of ids ({error})") from error
+    return [track.strip() for track in text.split(",") if track.strip()]
+
+
+def _positive(text):
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return value
+
+
+def _information(experiment, options):
+    from nmfab.report import terminal
+
+    context = experiment.context()
+    names = experiment.grid.factors.get("dataset", [])
+    states = {name: context.dataset(name).status() for name in names}
+    _say(terminal.information(experiment, states))
+
+
+def _plan(experiment, options):
+    from nmfab.explain import forecast
+    from nmfab.report import terminal
+
+    settings = experiment.select(options.select)
+    units, absent = experiment.units(settings, cached=True)
+    cost = forecast(experiment.context(options.refresh), units)
+    _say(terminal.plan(experiment.grid, settings, units, absent, cost))
+
+
+def _list(experiment, options):
+    from nmfab.report import terminal
+
+    _say(terminal.settings(experiment.grid, experiment.select(options.select)))
+
+
+def _explain(experiment, options):
+    from nmfab.explain import explain
+    from nmfab.report import terminal
+
+    units, _ = experiment.units(experiment.select(options.select), cached=True)
+    _say(terminal.explanation(explain(experiment.context(options.refresh), units)))
+
+
+def _remove(experiment, options):
+    from nmfab.report import terminal
+
+    keys = experiment.removable(options.select)
+    count = sum(len(found) for found in keys.values())
+    if not count:
+        _say("nothing to remove: no artifact of the selection exists")
+        return
+    if not options.yes and not _confirmed(f"remove {count} artifacts on {len(keys)} tracks?"):
+        _say("nothing removed")
+        return
+    removed, freed = experiment.remove(keys)
+    _say(f"removed {removed} artifacts, {terminal.size(freed)}")
+
+
+def _confirmed(question):
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} say --yes where nobody can be asked")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _compute(experiment, options):
+    from nmfab.report import progress, terminal
+
+    settings = experiment.select(options.select)
+    shown = options.progress or sys.stderr.isatty()
+    total = len(experiment.units(settings)[0])
+    with progress.bar(experiment.title, total, shown) as tell:
+        report = experiment.compute(
+            options.select,
+            jobs=options.compute,
+            refresh=options.refresh,
+            fail_fast=options.fail_fast,
+            progress=tell,
+        )
+    for warning in report.warnings:
+        _complain(f"warning: {warning}")
+    for line in terminal.failures(report, settings):
+        _complain(line)
+    if report.failures:
+        _complain(f"tracebacks: {experiment.cache / experiment.name / 'nmfab.log'}")
+    _say(terminal.outcome(report))
+    return 1 if report.failures else 0
+
+
+def _export(experiment, options):
+    from nmfab.report import csv
+
+    results = experiment.results(options.select)
+    csv.write(results, options.export)
+    _say(f"{options.export}: {len(results.rows)} rows, one a setting and track")
+
+
+def _display(experiment, options):
+    from nmfab.report import terminal
+
+    _say(terminal.display(experiment.results(options.select), options.display))
+
+
+_ACTIONS = {
+    "information": _information,
+    "plan": _plan,
+    "list": _list,
+    "explain": _explain,
+    "remove": _remove,
+    "compute": _compute,
+    "export": _export,
+    "display": _display,
+}
+
+
+def _say(text):
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _complain(message):
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def tool(argv=None):
+    """Run the tool ``nmfab``; return its exit status."""
+    parser = argparse.ArgumentParser(prog="nmfab", description="Tools around nmfab's experiments.")
+    parser.add_argument("-v", "--version", action="version", version=f"nmfab {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="run the conformance suite on a file's algorithms")
+    check.add_argument("file", type=Path, help="a Python file with @algorithm functions")
+    options = parser.parse_args(argv)
+    try:
+        return _check(options.file)
+    except UsageError as error:
+        _complain(error)
+        return 2
+
+
+def _check(file):
+    from nmfab.algorithms.conformance import check_file
+    from nmfab.report import terminal
+
+    failed = 0
+    for result in check_file(file):
+        _say(terminal.check(result))
+        failed += not result.passed
+    _say("all checks passed" if not failed else f"{failed} checks failed")
+    return 1 if failed else 0

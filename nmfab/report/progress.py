@@ -1,0 +1,43 @@
+"""The progress bar of a run."""
+
+from contextlib import contextmanager
+
+
+@contextmanager
+def bar(title, total, shown):
+    """Show progress on standard error; yield the function that `nmfab.runner.run` tells it.
+
+    Parameters
+    ----------
+    title : str
+        What is computed.
+    total : int
+        Units (a setting on a track) to do.
+    shown : bool
+        Yield None instead, and show nothing.
+    """
+    if not shown or not total:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as TimeRemaining
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+        TextColumn("<"),
+        TimeRemaining(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total, counts="")
+
+        def tell(computed, reused, failed):
+            counts = f"computed {computed}, reused {reused}"
+            counts += f", failed {failed}" if failed else ""
+            progress.update(task, completed=computed + reused + failed, counts=counts)
+
+        yield tell
