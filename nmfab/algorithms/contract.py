@@ -2,13 +2,55 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from nmfab.base.errors import UsageError
 from nmfab.base.registry import Registry
 
 ALGORITHMS = Registry("algorithm", "nmfab.algorithms")
+
+# Keywords that the frame fills by itself: they are no parameters of the algorithm's own.
+RESERVED = ("beta", "n_iter", "update_W")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an algorithm's own `start` is given.
+
+    Attributes
+    ----------
+    V : ndarray [shape=(m, n)], or whatever the model takes (a dict of arrays)
+        Divided by its mean, read-only.
+    beta : float
+        The β of the divergence.
+    frequencies : ndarray [shape=(m,)] or None
+        Hz, of V's rows.
+    templates : ndarray [shape=(m, rank)] or None
+        Templates that are held fixed.
+    """
+
+    V: Any
+    beta: float
+    frequencies: Any = None
+    templates: Any = None
+
+
+class Factorization:
+    """What a model that is more than V ≈ W·H yields; a subclass is a dataclass of its arrays.
+
+    `reconstruction` is obligatory. ``templates()`` [shape=(m, rank)], ``activations()``
+    [shape=(rank, n)] and ``component(k)`` are what a task may need besides: the plan leaves out a
+    task that needs one that `kind` (see `algorithm`) does not have.
+    """
+
+    def reconstruction(self):
+        """Return the model's approximation of V, in V's own form."""
+        raise NotImplementedError
+
+    def arrays(self):
+        """Return the named arrays that are stored."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -25,12 +67,19 @@ class Algorithm:
     skip: Callable[..., str | None] | None
     start: Callable[..., Any] | None
     absent: Mapping[str, Any]
+    kind: type | None = None
+    monotone: bool = True
 
     @property
     def defaults(self):
         """Keyword parameters and their defaults, ``beta`` included where the function takes it."""
         parameters = inspect.signature(self.function).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    @property
+    def own(self):
+        """The algorithm's own parameters, each of which can be a factor (``NAME.param``)."""
+        return {name: value for name, value in self.defaults.items() if name not in RESERVED}
 
 
 def algorithm(
@@ -44,12 +93,15 @@ def algorithm(
     skip=None,
     start=None,
     absent=None,
+    kind=None,
+    monotone=True,
 ):
     """Register a generator function as an algorithm.
 
     The function is called ``function(V, W, H, *, beta=..., ...)`` and yields ``W, H`` (or
     ``W, H, loss``) after each iteration, H having been updated before W. The frame around it draws
-    the start, divides V by its mean, counts, measures, stops and checks.
+    the start, divides V by its mean, counts, measures, stops and checks. An algorithm that takes
+    the keyword ``update_W`` can be given fixed templates.
 
     Parameters
     ----------
@@ -71,9 +123,14 @@ def algorithm(
     skip : callable, optional
         ``skip(params)`` returns why a setting cannot be computed, or None.
     start : callable, optional
-        ``start(problem, rank, rng)`` draws a start of the algorithm's own.
+        ``start(problem, rank, rng)`` draws a start of the algorithm's own from a `Problem`: a tuple
+        of arrays, given to the function after V. ``init`` is then not read.
     absent : mapping, optional
         For keywords introduced later: the value that older artifacts were computed with.
+    kind : type, optional
+        The subclass of `Factorization` that is yielded in the place of W and H.
+    monotone : bool
+        Whether the loss never rises, which the conformance suite then holds.
 
     Raises
     ------
@@ -83,7 +140,18 @@ def algorithm(
 
     def register(function):
         declared = Algorithm(
-            name, function, version, arrays, betas, stops, tuple(batch), skip, start, absent or {}
+            name,
+            function,
+            version,
+            arrays,
+            betas,
+            stops,
+            tuple(batch),
+            skip,
+            start,
+            absent or {},
+            kind,
+            monotone,
         )
         if arrays not in ("numpy", "torch"):
             raise UsageError(f"algorithm {name}: arrays is 'numpy' or 'torch', not {arrays!r}")
@@ -94,6 +162,8 @@ def algorithm(
                 f"algorithm {name}: take beta as a keyword, or say which values it minimizes: "
                 "betas=(2,)"
             )
+        if stops == "self" and "n_iter" not in declared.defaults:
+            raise UsageError(f"algorithm {name}: stops='self' needs the keyword n_iter")
         ALGORITHMS.add(name, declared)
         return function
 

@@ -1,0 +1,143 @@
+"""The β-divergence and its stationarity residual, for NumPy arrays and torch tensors alike.
+
+d_β(x|y) = (x^β + (β−1) y^β − β x y^(β−1)) / (β (β−1)), whose limits are the Kullback-Leibler
+divergence at β = 1 and that of Itakura and Saito at β = 0; β = 2 is (x − y)² / 2 (Févotte and
+Idier, "Algorithms for nonnegative matrix factorization with the β-divergence", Neural Computation
+2011, section 2).
+
+Zeros, for V of mean 1:
+
+- in V, β > 0: d_β(0|y) = y^β / β, which is finite (y at β = 1);
+- in V, β ≤ 0: d_β(0|y) is infinite, and what of it depends on y has no lower bound. `floored`
+  raises V to `V_FLOOR` first, for every algorithm alike;
+- in W·H: raised to `WH_FLOOR` wherever a logarithm or a negative power of it is taken.
+"""
+
+import numpy as np
+
+V_FLOOR = 1e-10
+WH_FLOOR = 1e-12
+
+
+def floored(V, beta):
+    """Return V, for β ≤ 0 with entries below `V_FLOOR` raised to it; V's mean is taken to be 1."""
+    return V.clip(V_FLOOR, None) if beta <= 0 else V
+
+
+def divergence(V, WH, beta):
+    """Return the β-divergence between V and its model, summed over entries.
+
+    Parameters
+    ----------
+    V : array [shape=(m, n)]
+        Nonnegative; strictly positive where β ≤ 0 (see `floored`).
+    WH : array [shape=(m, n)]
+        Nonnegative, of V's type.
+    beta : float
+        Any real.
+
+    Returns
+    -------
+    float
+        Accumulated in float64 whatever the dtype.
+    """
+    if beta == 2:
+        return _total((V - WH) ** 2) / 2
+    if beta > 1:
+        # x^β and y^β alone would cancel near a perfect model, one at a time they do not
+        terms = (V**beta - WH**beta) - beta * WH ** (beta - 1) * (V - WH)
+        return _total(terms) / (beta * (beta - 1))
+    safe = WH.clip(WH_FLOOR, None)
+    if beta == 1:
+        # 0 · log 0 = 0: raising x to the floor inside the logarithm alone leaves that term at zero
+        ratio = V.clip(WH_FLOOR, None) / safe
+        return _total(V * _log(ratio) - V + WH)
+    if beta == 0:
+        ratio = V / safe
+        return _total(ratio - _log(ratio) - 1)
+    terms = (V**beta - safe**beta) - beta * safe ** (beta - 1) * (V - safe)
+    return _total(terms) / (beta * (beta - 1))
+
+
+def gradient_parts(V, W, H, beta, *, of_W=True):
+    """Return the negative and positive parts of the gradient, each nonnegative.
+
+    ∇_H D = P_H − N_H with N_H = Wᵀ (V ∘ (WH)^(β−2)) and P_H = Wᵀ (WH)^(β−1), and the same for W
+    (Févotte and Idier 2011, section 3).
+
+    Parameters
+    ----------
+    V, W, H : array [shape=(m, n), (m, rank), (rank, n)]
+        The problem and a point.
+    beta : float
+        Any real.
+    of_W : bool
+        Whether W's parts are wanted too.
+
+    Returns
+    -------
+    list of (factor, N, P)
+        For H and, where wanted, for W.
+    """
+    WH = W @ H
+    if beta == 2:
+        negative, positive = V, WH
+    else:
+        WH = WH.clip(WH_FLOOR, None) if beta < 2 else WH
+        power = WH ** (beta - 2)
+        negative, positive = V * power, WH * power
+    parts = [(H, W.T @ negative, W.T @ positive)]
+    if of_W:
+        parts.append((W.T, (negative @ H.T).T, (positive @ H.T).T))
+    return parts
+
+
+def stationarity(V, W, H, beta, *, of_W=True):
+    """Return the relative residual of the Karush-Kuhn-Tucker conditions at W, H.
+
+    With G = P − N the gradient with respect to H (`gradient_parts`) and h_k the mean of row k of H,
+
+        r_H = Σ_kj [ H_kj max(G_kj, 0) + max(H_kj, h_k) max(−G_kj, 0) ] / Σ_kj H_kj P_kj:
+
+    the decrease of the loss that, to first order, is still to be had by setting entries to zero
+    where the gradient is positive, or by adding to each its own or its row's mean size where it is
+    negative, relative to Σ (WH)^β. It is 0 exactly at stationary points (H ≥ 0, G ≥ 0, H ∘ G = 0),
+    and changes neither with the scale of V nor with W diag(d), diag(1/d) H. The larger of r_H and
+    the same for Wᵀ is returned.
+
+    Parameters
+    ----------
+    V, W, H, beta, of_W
+        See `gradient_parts`; without `of_W` (W held fixed) r_H is returned.
+
+    Returns
+    -------
+    float
+        0 at a stationary point; of the order of 1 at a random one.
+    """
+    residuals = []
+    for factor, negative, positive in gradient_parts(V, W, H, beta, of_W=of_W):
+        gradient = positive - negative
+        size = factor.mean(-1).reshape(-1, 1)
+        larger = factor + (size - factor).clip(0, None)
+        missing = _total(factor * gradient.clip(0, None)) + _total(
+            larger * (-gradient).clip(0, None)
+        )
+        whole = _total(factor * positive)
+        residuals.append(missing / whole if whole > 0 else float(missing > 0))
+    return max(residuals)
+
+
+def _log(values):
+    return values.log() if hasattr(values, "log") else np.log(values)
+
+
+def _total(values):
+    double = np.float64 if isinstance(values, np.ndarray) else _torch_double()
+    return float(values.sum(dtype=double))
+
+
+def _torch_double():
+    import torch
+
+    return torch.float64
