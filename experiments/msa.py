@@ -1,0 +1,55 @@
+"""Music structure analysis: where sections begin, by NMF of one column per bar.
+
+python experiments/msa.py -p                                               what there is
+python experiments/msa.py -s '<"beta":[1,2],"dataset":"rwcpop">' -c        compute
+python experiments/msa.py -d                                               the table
+"""
+
+from nmfab.experiment import Experiment
+
+experiment = Experiment(
+    "msa",
+    task="structure",
+    title="Structure: boundaries by barwise NMF and Correlation Block-Matching",
+)
+
+DATASETS = ["demo", "rwcpop"]
+
+experiment.add_plan(
+    "nmf",
+    dataset=DATASETS,
+    algorithm=["torch_mu", "nnfac_hals"],
+    beta=[2, 1, 0],
+    rank=[10, 20],
+    init=["nndsvda"],
+    feature=["nn_log_mel"],
+    similarity=["cosine", "rbf"],
+    penalty=["modulo8"],
+)
+
+# Starts drawn at random: five of them, so that algorithms are told from luck.
+experiment.add_plan(
+    "random",
+    dataset=DATASETS,
+    algorithm=["torch_mu"],
+    beta=[2, 1, 0],
+    rank=[10],
+    init=["random"],
+    seed=[0, 1, 2, 3, 4],
+    feature=["nn_log_mel"],
+    similarity=["cosine"],
+    penalty=["modulo8"],
+)
+
+# What any result must beat, and what no result can.
+experiment.add_plan(
+    "baselines",
+    dataset=DATASETS,
+    baseline=["regular", "constant", "signal", "oracle"],
+    feature=["nn_log_mel"],
+    similarity=["cosine", "rbf"],
+    penalty=["modulo8"],
+)
+
+if __name__ == "__main__":
+    raise SystemExit(experiment.main())

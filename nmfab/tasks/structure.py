@@ -1,0 +1,250 @@
+"""Structure analysis: where sections begin, from one column of V per bar."""
+
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from nmfab.base.registry import version_of
+from nmfab.base.spectrum import resample, to_mono
+from nmfab.base.types import Node, Param
+from nmfab.features import FEATURES, bars, barwise
+from nmfab.metrics import structure as scoring
+from nmfab.postprocessing import cbm, segmentation, similarity
+from nmfab.tasks.contract import Metric, Task, task
+from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
+
+_BARWISE = ("subdivision", "n_fft", "hop", "sample_rate")
+_CBM = ("bands", "penalty", "penalty_weight", "max_size")
+_BASELINES = (None, "regular", "constant", "signal", "oracle")
+_METRIC = {
+    "F": "F of boundaries found within {} s",
+    "P": "precision of boundaries found within {} s",
+    "R": "recall of boundaries found within {} s",
+}
+
+
+@task("structure", version=1)
+class Structure(Task):
+    """Boundaries of sections by barwise NMF and Correlation Block-Matching.
+
+    V has one column per bar; the bars are compared by their activations, and the blocks of the
+    self-similarity are the sections. Rows without NMF are chosen by ``baseline``: ``regular``
+    segments, CBM on a ``constant`` similarity (what the prior on sizes alone gives), CBM on the
+    ``signal`` (the columns of V in place of the activations), and the ``oracle``, the reference
+    snapped to the bars.
+    """
+
+    needs = ("audio", "sections")
+    params: ClassVar = {
+        **NMF_PARAMS,
+        "baseline": Param(None, "a row without NMF", choices=_BASELINES),
+        "bars": Param(
+            "auto",
+            "bars: annotated beats, librosa's beats in fours, or annotated where there (auto)",
+            choices=("auto", "annotated", "librosa"),
+        ),
+        "feature": Param("nn_log_mel", "feature: mel, nn_log_mel (log(1 + mel)), chroma"),
+        "subdivision": Param(96, "instants per bar"),
+        "sample_rate": Param(44100, "rate that audio is resampled to, Hz; null keeps the track's"),
+        "n_fft": Param(2048, "length of the window, samples"),
+        "hop": Param(32, "distance of the frames that instants are rounded to, samples"),
+        "scale": Param(
+            "W", "what has unit norm: templates (W), rows of H, none", ("W", "H", "none")
+        ),
+        "similarity": Param(
+            "cosine", "self-similarity of bars", choices=(*similarity.SIMILARITIES,)
+        ),
+        "bands": Param(7, "bands of the kernel on each side of the diagonal; null for all"),
+        "penalty": Param("modulo8", "penalty on sizes of segments", choices=(*cbm.PENALTIES,)),
+        "penalty_weight": Param(1, "weight of that penalty"),
+        "max_size": Param(32, "largest segment, bars"),
+        "regular.bars": Param(8, "segments of the regular baseline, bars"),
+        "trim": Param(False, "leave out the first and the last boundary", choices=(False, True)),
+    }
+    metrics: ClassVar = {
+        f"{letter}{name}": Metric(help.format(name))
+        for name in scoring.WINDOWS
+        for letter, help in _METRIC.items()
+    } | {"segments": Metric("number of sections that are estimated", higher_is_better=None)}
+
+    def nodes(self, p):
+        """Return bars, barwise matrix, factorization, segments and scores."""
+        if p["baseline"] is None:
+            between = [_barwise_node(p), nmf_node(p, source="features.barwise"), _nmf_segments(p)]
+        elif p["baseline"] == "signal":
+            between = [_barwise_node(p), _signal_segments(p)]
+        else:
+            between = [_plain_segments(p)]
+        return [_bars_node(p), *between, _metrics_node(p)]
+
+    def kind(self, p):
+        """Return ``"oracle"`` where the reference is looked at, ``"baseline"`` without NMF."""
+        if p["baseline"] is None:
+            return ""
+        return "oracle" if p["baseline"] == "oracle" else "baseline"
+
+    def skip(self, p):
+        """Return why a setting cannot be factorized, or None."""
+        return nmf_skip(p) if p["baseline"] is None else None
+
+
+def _bars_node(p):
+    beats = () if p["bars"] == "librosa" else ("beats",)
+    return Node(
+        name="features.bars",
+        compute=_bars,
+        params={"bars": p["bars"]},
+        parts=("audio", *beats),
+        optional_parts=beats if p["bars"] == "auto" else (),
+        versions={"features.bars": bars.VERSION},
+    )
+
+
+def _bars(params, *, audio, beats=None):
+    samples, rate = audio["samples"], audio["sample_rate"]
+    if beats is None:
+        return {"times": bars.estimated_bars(samples, rate), "source": "librosa"}
+    duration = samples.shape[1] / rate
+    times = bars.annotated_bars(beats["times"], beats["positions"], duration)
+    return {"times": times, "source": "annotated"}
+
+
+def _barwise_node(p):
+    feature = FEATURES[p["feature"]]
+    names = {name: f"{feature.name}.{name}" for name in feature.defaults}
+    own = {name: p.get(full, feature.defaults[name]) for name, full in names.items()}
+    return Node(
+        name="features.barwise",
+        compute=partial(_barwise, feature.function, own),
+        params={
+            "feature": feature.name,
+            **{names[name]: value for name, value in own.items()},
+            **{name: p[name] for name in _BARWISE},
+        },
+        parts=("audio",),
+        inputs=("features.bars",),
+        versions={
+            "features.barwise": barwise.VERSION,
+            f"feature.{feature.name}": version_of(feature),
+        },
+    )
+
+
+def _barwise(function, own, params, *, audio, bars):
+    rate = params["sample_rate"] or int(audio["sample_rate"])
+    mono = resample(to_mono(audio["samples"]), int(audio["sample_rate"]), rate)
+    n_fft = params["n_fft"]
+    V = barwise.barwise(
+        mono,
+        bars["times"],
+        partial(function, sample_rate=rate, n_fft=n_fft, **own),
+        sample_rate=rate,
+        n_fft=n_fft,
+        hop=params["hop"],
+        subdivision=params["subdivision"],
+    )
+    return {"V": V}
+
+
+def _nmf_segments(p):
+    return _cbm_node(
+        compute=_segments_of_activations,
+        params=_given(p, "scale", "similarity", *_CBM),
+        inputs=("nmf.factorize", "features.bars"),
+        similarity_version=similarity.VERSION,
+    )
+
+
+def _signal_segments(p):
+    return _cbm_node(
+        compute=_segments_of_signal,
+        params=_given(p, "baseline", "similarity", *_CBM),
+        inputs=("features.barwise", "features.bars"),
+        similarity_version=similarity.VERSION,
+    )
+
+
+def _plain_segments(p):
+    """Return the segments of a row that hears nothing: regular, constant or oracle."""
+    if p["baseline"] == "constant":
+        return _cbm_node(
+            compute=_segments_of_constant,
+            params=_given(p, "baseline", *_CBM),
+            inputs=("features.bars",),
+        )
+    own = ("regular.bars",) if p["baseline"] == "regular" else ()
+    return Node(
+        name="postprocessing.segments",
+        compute=_regular_segments if own else _oracle_segments,
+        params=_given(p, "baseline", *own),
+        parts=() if own else ("sections",),
+        inputs=("features.bars",),
+        versions={"postprocessing.segmentation": segmentation.VERSION},
+        small=True,
+    )
+
+
+def _cbm_node(*, compute, params, inputs, similarity_version=None):
+    versions = {"postprocessing.cbm": cbm.VERSION}
+    if similarity_version is not None:
+        versions["postprocessing.similarity"] = similarity_version
+    return Node(
+        name="postprocessing.segments",
+        compute=compute,
+        params=params,
+        inputs=inputs,
+        versions=versions,
+        small=True,
+    )
+
+
+def _segments_of_activations(params, *, factorize, bars):
+    H = similarity.scaled_activations(factorize["W"], factorize["H"], params["scale"])
+    return _matched(params, similarity.similarity(H.T, params["similarity"]), bars)
+
+
+def _segments_of_signal(params, *, barwise, bars):
+    return _matched(params, similarity.similarity(barwise["V"].T, params["similarity"]), bars)
+
+
+def _segments_of_constant(params, *, bars):
+    count = len(bars["times"]) - 1
+    return _matched(params, np.ones((count, count)), bars)
+
+
+def _matched(params, matrix, bars):
+    found, score = cbm.segment_bars(matrix, **{name: params[name] for name in _CBM})
+    return {"boundaries": bars["times"][found], "score": score}
+
+
+def _regular_segments(params, *, bars):
+    found = segmentation.regular(len(bars["times"]) - 1, params["regular.bars"])
+    return {"boundaries": bars["times"][found]}
+
+
+def _oracle_segments(params, *, sections, bars):
+    found = segmentation.snapped(np.unique(sections["intervals"]), bars["times"])
+    return {"boundaries": bars["times"][found]}
+
+
+def _metrics_node(p):
+    return Node(
+        name="metrics.structure",
+        compute=_scores,
+        params={"trim": p["trim"]},
+        parts=("sections",),
+        inputs=("postprocessing.segments",),
+        versions={"metrics.structure": scoring.VERSION},
+        small=True,
+    )
+
+
+def _scores(params, *, sections, segments):
+    times = segments["boundaries"]
+    estimate = np.column_stack([times[:-1], times[1:]])
+    return scoring.evaluate(sections["intervals"], estimate, trim=params["trim"])
+
+
+def _given(p, *names):
+    return {name: p[name] for name in names}
