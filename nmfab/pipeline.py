@@ -241,9 +241,10 @@ class TrackPipeline:
 
     def release(self, graph):
         """Forget the arrays of a finished setting, all but the features, which others share."""
-        for name in graph.order():
-            if graph.nodes[name].stage != "features":
-                self._arrays.pop(self.key(graph, name), None)
+        for (dataset, track, name), key in graph.keys.items():
+            here = (dataset, track) == (self.dataset.name, self.track_id)
+            if here and graph.nodes[name].stage != "features":
+                self._arrays.pop(key, None)
 
     def place_of(self, node):
         """Return the `Place` of a node's artifacts: the track's, or the one of fit nodes."""
@@ -262,9 +263,7 @@ class TrackPipeline:
         if node.compute_batch is None or len(group) == 1:
             self._run([(graph, key)], node, lambda: [node.compute(dict(node.params), **arguments)])
         else:
-            params = [dict(g.nodes[node.name].params) for g in group]
-            pairs = [(g, self.key(g, node.name)) for g in group]
-            self._run(pairs, node, lambda: node.compute_batch(params, **arguments))
+            self._run_batch(group, node, arguments)
         if key in self._failed:
             raise self._failed[key]
         return self._arrays[key]
@@ -309,6 +308,22 @@ class TrackPipeline:
             self._parts[name] = self.track.part(name).read()
         return self._parts[name]
 
+    def _run_batch(self, group, node, arguments):
+        """Compute a batch; where the call as a whole fails, each of its problems alone."""
+        params = [dict(graph.nodes[node.name].params) for graph in group]
+        pairs = [(graph, self.key(graph, node.name)) for graph in group]
+
+        def compute():
+            try:
+                return node.compute_batch(params, **arguments)
+            except Exception as error:  # noqa: BLE001 - one bad problem must spare the others
+                _log.warning(
+                    "%s: the batch of %d failed (%s): one by one", node.name, len(group), error
+                )
+                return [_outcome(node.compute, one, arguments) for one in params]
+
+        self._run(pairs, node, compute)
+
     def _run(self, pairs, node, compute):
         """Compute a node for one or several (graph, key), and save each result or failure."""
         start = time.perf_counter()
@@ -316,14 +331,14 @@ class TrackPipeline:
             results = compute()
         except Exception as error:  # noqa: BLE001 - a component's fault must not stop the others
             results = [error] * len(pairs)
-        seconds = (time.perf_counter() - start) / len(pairs)
-        self.tally.seconds[node.name] += seconds * len(pairs)
+        seconds = time.perf_counter() - start
+        self.tally.seconds[node.name] += seconds
         for (graph, key), result in zip(pairs, results, strict=True):
             own = graph.nodes[node.name]
             if isinstance(result, Exception):
                 self._fail(own, key, result)
             else:
-                self._save(graph, own, key, dict(result), seconds, len(pairs))
+                self._save(graph, own, key, dict(result), seconds / len(pairs), len(pairs))
 
     def _save(self, graph, node, key, arrays, seconds, batch):
         resources = current_resources()
@@ -349,6 +364,13 @@ class TrackPipeline:
         self.place_of(node).write_failure(node, key, message, trace)
         _log.error("%s\n%s", message, trace)
         self._failed[key] = NodeFailure(message)
+
+
+def _outcome(compute, params, arguments):
+    try:
+        return compute(params, **arguments)
+    except Exception as error:  # noqa: BLE001 - told as this problem's failure
+        return error
 
 
 @cache

@@ -109,10 +109,11 @@ def load_plugin(path):
     path = Path(path).resolve()
     if not path.is_file():
         raise UsageError(f"plug-in {path} does not exist")
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == str(path):
+            return module
     place = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
     name = f"nmfab_plugin_{path.stem}_{place}"
-    if name in sys.modules:
-        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None:
         raise UsageError(f"plug-in {path} is not a Python file")
