@@ -1,0 +1,485 @@
+"""Plans, factors and settings: each plan expanded alone, united as one doce factor set.
+
+The only file that imports doce (0.1): `Factor`, its `mask` with explicit index lists, and
+`Setting`. What doce's `merge`, `default` and `id` would add (0 and "none" as hidden defaults,
+settings of one plan in the factors of another) is kept out by explicit indices.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from nmfab.algorithms import ALGORITHMS
+from nmfab.base.errors import NmfabError, UsageError
+from nmfab.base.registry import unknown
+from nmfab.base.values import canonical, canonical_json, same
+from nmfab.datasets import DATASETS
+from nmfab.features import FEATURES
+from nmfab.selector import format_selector, format_terms, format_value, parse
+
+MARKED = ("baseline", "oracle")
+KEPT, NAMED = 1, 2
+
+
+class _Rows(list):
+    """The rows of a mask: doce copies them twice and deeply, which is most of a large grid."""
+
+    def __deepcopy__(self, memo):
+        return _Rows(list(row) for row in self)
+
+
+class _Absent:
+    """The modality of a factor that a setting does not read."""
+
+    def __repr__(self):
+        return "–"
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One modality per factor, for the factors that are read.
+
+    Two settings are equal where their values and parameters are, whatever plan they come from.
+
+    Attributes
+    ----------
+    values : dict
+        Factor and modality; a factor that the setting does not read is left out.
+    parameters : dict
+        Every parameter: the task's defaults, the fixed ones over them, `values` over those.
+    plans : tuple of str
+        The plans that the setting belongs to.
+    kind : str
+        ``"baseline"``, ``"oracle"``, or empty for an ordinary setting.
+    """
+
+    values: dict
+    parameters: dict
+    plans: tuple[str, ...] = ()
+    kind: str = ""
+
+    @cached_property
+    def text(self):
+        """One line, which is also a selector: ``dataset=demo,algorithm=torch_mu,beta=1``."""
+        return format_terms(self.values)
+
+    @cached_property
+    def _identity(self):
+        return canonical_json([self.values, self.parameters])
+
+    def __eq__(self, other):
+        return isinstance(other, Setting) and self._identity == other._identity
+
+    def __hash__(self):
+        return hash(self._identity)
+
+    def __str__(self):
+        return self.text
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A combination of a plan that cannot be computed, and why."""
+
+    values: dict
+    reason: str
+    plan: str
+
+    def __iter__(self):
+        return iter((self.values, self.reason))
+
+
+class Grid:
+    """The settings of one or several plans of a task.
+
+    Parameters
+    ----------
+    task : Task
+    plans : mapping
+        Name of each plan, and its factors with their modalities.
+    fixed : mapping, optional
+        Parameters that have one value throughout.
+    overrides : mapping, optional
+        What the command line sets: name and modalities. A factor has its modalities replaced;
+        elsewhere one modality is a fixed parameter, and several are a factor of every plan.
+
+    Attributes
+    ----------
+    plans : dict
+        Name of each plan and its factors, in canonical form.
+    fixed : dict
+        Fixed parameters, in canonical form.
+    settings : list of Setting
+        In the order of the plans; equal settings are one.
+    left_out : list of LeftOut
+        Combinations that cannot be computed.
+    factors : dict
+        Factor and its modalities, in order of appearance.
+
+    Raises
+    ------
+    UsageError
+        If a name or value does not exist, or doce reserves the name.
+    """
+
+    def __init__(self, task, plans, fixed=None, overrides=None):
+        self.task = task
+        self._reserved = _reserved_names()
+        plans, fixed = _override(plans, fixed or {}, overrides or {})
+        self.fixed = {name: self._check(name, value) for name, value in fixed.items()}
+        self.plans = {name: self._check_plan(name, factors) for name, factors in plans.items()}
+        self._names = list(dict.fromkeys(name for plan in self.plans.values() for name in plan))
+        found = self._expand()
+        self.factors = self._gather(found)
+        self._factor = self._as_factor(found)
+        self.settings = list(self._iterate(found))
+
+    def select(self, selector=None):
+        """Return the settings that a selector picks, in the order of the grid.
+
+        A setting that does not read a factor matches a selector that names it where its plan has
+        the factor (a deterministic start is kept by ``seed=3``: it is what seed 3 gives), and
+        always where it is a baseline or an oracle.
+
+        Parameters
+        ----------
+        selector : None, str, mapping, list
+            See `nmfab.selector`.
+
+        Returns
+        -------
+        list of Setting
+
+        Raises
+        ------
+        UsageError
+            If a plan, factor or modality does not exist, or nothing is selected.
+        """
+        alternatives = [self._resolve(item) for item in parse(selector)]
+        matches = [max(self._match(s, *a) for a in alternatives) for s in self.settings]
+        if NAMED not in matches:  # baselines alone, kept beside nothing, are no selection
+            raise UsageError(self._nothing(selector, alternatives))
+        return [s for s, match in zip(self.settings, matches, strict=True) if match]
+
+    def varying(self, settings=None):
+        """Return the factors that tell settings apart: the columns of a table.
+
+        A factor with one modality is none, though a baseline lacks it; but one that only baselines
+        or oracles have is, for it names them. Where settings would look alike, the factors that
+        some of them lack are added.
+        """
+        settings = self.settings if settings is None else settings
+        ordinary = any(not s.kind for s in settings)
+        columns, single = set(), []
+        for name in self.factors:
+            having = [s for s in settings if name in s.values]
+            count = len({_token(s.values[name]) for s in having})
+            names_marked = ordinary and having and all(s.kind for s in having)
+            if count > 1 or names_marked:
+                columns.add(name)
+            elif 0 < len(having) < len(settings):
+                single.append(name)
+        while single and _alike(settings, columns):
+            columns.add(single.pop(0))
+        return [name for name in self.factors if name in columns]
+
+    def constant(self, settings=None):
+        """Return the factors that have one modality in all these settings, with that modality."""
+        settings = self.settings if settings is None else settings
+        columns = self.varying(settings)
+        found = {}
+        for name in self.factors:
+            having = [s for s in settings if name in s.values]
+            if having and name not in columns:
+                found[name] = having[0].values[name]
+        return found
+
+    # Names and values
+
+    def _check_plan(self, plan, factors):
+        if not isinstance(plan, str) or not plan or "/" in plan:
+            raise UsageError(f"plan {plan!r}: a name without '/' is needed")
+        checked = {}
+        for name, modalities in factors.items():
+            if isinstance(modalities, (str, Mapping)) or not hasattr(modalities, "__iter__"):
+                modalities = [modalities]
+            found = []
+            for value in modalities:
+                value = self._check(name, value)
+                if not any(same(value, known) for known in found):
+                    found.append(value)
+            if not found:
+                raise UsageError(f"plan {plan}: factor {name} has no modality")
+            checked[name] = found
+        if "dataset" not in checked and "dataset" not in {**self.task.params, **self.fixed}:
+            raise UsageError(f"plan {plan} names no dataset: add dataset=[...]")
+        return checked
+
+    def _check(self, name, value):
+        """Return a canonical value, or raise UsageError."""
+        if name in self._reserved or name.startswith("_"):
+            raise UsageError(f"factor {name!r}: doce reserves this name, choose another")
+        if name != "dataset" and name not in self.task.params and not _is_component_param(name):
+            names = ["dataset", *self.task.params]
+            raise UsageError(unknown("factor or parameter", name, dict.fromkeys(names)))
+        value = canonical(value)
+        if name == "dataset":
+            DATASETS[value]
+        choices = getattr(self.task.params.get(name), "choices", None)
+        if choices is not None and not any(same(value, canonical(c)) for c in choices):
+            raise UsageError(unknown(f"modality of {name}", value, choices))
+        return value
+
+    # Expansion
+
+    def _expand(self):
+        """Return identity → Setting, and fill `left_out`."""
+        defaults = {name: canonical(p.default) for name, p in self.task.params.items()}
+        base = {**defaults, **self.fixed}
+        found, self.left_out, left = {}, [], set()
+        for plan, factors in self.plans.items():
+            for modalities in product(*factors.values()):
+                chosen = dict(zip(factors, modalities, strict=True))
+                parameters = {**base, **chosen}
+                reason = self.task.skip(parameters)
+                if reason is not None:
+                    item = LeftOut(self._values(parameters, base, chosen, skip=True), reason, plan)
+                    identity = (_identity(item.values), reason)
+                    if identity not in left:
+                        left.add(identity)
+                        self.left_out.append(item)
+                    continue
+                self._add(found, plan, parameters, base)
+        return found
+
+    def _add(self, found, plan, parameters, base):
+        values = self._values(parameters, base)
+        identity = _identity(values)
+        known = found.get(identity)
+        if known is None:
+            full = {**base, **values}
+            found[identity] = Setting(values, full, (plan,), self.task.kind(full))
+        elif plan not in known.plans:
+            found[identity] = Setting(
+                known.values, known.parameters, (*known.plans, plan), known.kind
+            )
+
+    def _values(self, parameters, base, chosen=None, skip=False):
+        """Return the factors that a combination reads, with their modalities."""
+        try:
+            read = self._reads(parameters, base)
+        except NmfabError:
+            if not skip:
+                raise
+            read = set(chosen)  # what cannot be computed need not have nodes
+        return {name: parameters[name] for name in self._names if name in read}
+
+    def _reads(self, parameters, base):
+        nodes = _signature(self.task.nodes(parameters))
+        read = {"dataset"}.union(*(params for _, params, _, _ in nodes))
+        # A factor that no node names may still decide which nodes there are.
+        silent = [n for n in self._names if n not in read and parameters.get(n) != base.get(n)]
+        if silent and not self._same_nodes(parameters, base, silent, nodes):
+            deciding = [n for n in silent if not self._same_nodes(parameters, base, [n], nodes)]
+            read.update(deciding or silent)
+        return read.intersection(parameters)
+
+    def _same_nodes(self, parameters, base, names, nodes):
+        changed = {name: value for name, value in parameters.items() if name not in names}
+        changed.update((name, base[name]) for name in names if name in base)
+        try:
+            return _signature(self.task.nodes(changed)) == nodes
+        except NmfabError:
+            return False
+
+    # doce
+
+    def _gather(self, found):
+        factors = {name: [] for name in self._names}
+        for plan in self.plans.values():
+            for name, modalities in plan.items():
+                factors[name].extend(m for m in modalities if not _holds(factors[name], m))
+        for setting in found.values():  # a plan may read at its default what another one varies
+            for name, value in setting.values.items():
+                if not _holds(factors[name], value):
+                    factors[name].append(value)
+        return factors
+
+    def _as_factor(self, found):
+        """Return the union as a doce `Factor`, each setting a row of indices in its mask."""
+        import doce
+
+        factor = doce.Factor()
+        for name, modalities in self.factors.items():
+            setattr(factor, name, [*modalities, ABSENT])
+        index = {
+            name: {_token(m): i for i, m in enumerate(modalities)}
+            for name, modalities in self.factors.items()
+        }
+        rows = [
+            [
+                index[name][_token(setting.values[name])]
+                if name in setting.values
+                else len(self.factors[name])
+                for name in self.factors
+            ]
+            for setting in found.values()
+        ]
+        return factor.mask(_Rows(rows))
+
+    def _iterate(self, found):
+        if not found:  # doce takes an empty mask for everything
+            return
+        for row, known in zip(self._factor, found.values(), strict=True):
+            values = {name: getattr(row, name) for name in self.factors}
+            values = {name: value for name, value in values.items() if value is not ABSENT}
+            yield Setting(values, {**known.parameters, **values}, known.plans, known.kind)
+
+    # Selection
+
+    def _resolve(self, item):
+        """Return (plan, factor → wanted modalities) of an alternative, checked."""
+        factors = self.factors
+        if item.plan is not None:
+            if item.plan not in self.plans:
+                raise UsageError(unknown("plan", item.plan, self.plans))
+            own = self.plans[item.plan]
+            factors = {name: own[name] for name in self.factors if name in own}
+        if item.positions is not None:
+            return item.plan, _at_positions(item.positions, factors)
+        for name, wanted in item.factors.items():
+            if name not in self.factors:
+                raise UsageError(self._unknown_factor(name))
+            for value in wanted:
+                if not _holds(self.factors[name], value):
+                    shown = [format_value(m) for m in self.factors[name]]
+                    raise UsageError(unknown(f"modality of {name}", value, shown))
+        return item.plan, item.factors
+
+    def _unknown_factor(self, name):
+        known = {**{n: p.default for n, p in self.task.params.items()}, **self.fixed}
+        if name in known:
+            return (
+                f"{name!r} is no factor of this plan but a parameter, fixed at "
+                f"{format_value(known[name])}: set it with --set {name}=VALUE"
+            )
+        return unknown("factor", name, self.factors)
+
+    def _match(self, setting, plan, factors):
+        """Return 0 (not selected), `KEPT` (a baseline without the factor) or `NAMED`."""
+        if plan is not None and plan not in setting.plans:
+            return 0
+        named = kept = False
+        for name, wanted in factors.items():
+            if name in setting.values:
+                offered = [setting.values[name]]
+            else:
+                plans = setting.plans if plan is None else (plan,)
+                offered = [m for p in plans for m in self.plans[p].get(name, ())]
+            if any(_holds(wanted, modality) for modality in offered):
+                named = named or name != "dataset"
+            elif name in setting.values or setting.kind not in MARKED:
+                return 0
+            else:
+                kept = True
+        return KEPT if kept and not named else NAMED
+
+    def _nothing(self, selector, alternatives):
+        reasons = {
+            item.reason: None
+            for item in self.left_out
+            for plan, factors in alternatives
+            if (plan is None or plan == item.plan)
+            and all(_holds(w, item.values[n]) for n, w in factors.items() if n in item.values)
+        }
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        text = selector if isinstance(selector, str) else format_selector(parse(selector))
+        text = " ".join(text.split())
+        return f"the selector {text} selects none of the {len(self.settings)} settings{why}"
+
+
+def _override(plans, fixed, overrides):
+    """Put what the command line sets into plans and fixed parameters."""
+    plans = {name: dict(factors) for name, factors in plans.items()}
+    fixed = dict(fixed)
+    for name, modalities in overrides.items():
+        if isinstance(modalities, (str, Mapping)) or not hasattr(modalities, "__iter__"):
+            modalities = [modalities]
+        modalities = list(modalities)
+        for factors in plans.values():
+            if name in factors or len(modalities) > 1:
+                factors[name] = modalities
+        if len(modalities) == 1:
+            fixed[name] = modalities[0]
+    return plans, fixed
+
+
+def _reserved_names():
+    """Return the names that an attribute of a doce `Factor` or `Setting` would shadow."""
+    import doce
+
+    return {"id", "merge", *dir(doce.Factor()), *dir(doce.Setting)}
+
+
+def _is_component_param(name):
+    """Tell whether ``NAME.param`` names a parameter of a registered algorithm or feature."""
+    component, dot, param = name.partition(".")
+    for registry in (ALGORITHMS, FEATURES):
+        if dot and component in registry:
+            known = registry[component].defaults
+            if param not in known:
+                raise UsageError(unknown(f"parameter of {component}", param, known))
+            return True
+    return False
+
+
+def _signature(nodes):
+    return [(n.name, dict(n.params), tuple(n.inputs), dict(n.versions)) for n in nodes]
+
+
+def _token(value):
+    """Return a hashable that is equal for the same modalities only (1 is not true)."""
+    scalar = value is None or isinstance(value, (bool, int, float, str))
+    return (type(value), value) if scalar else canonical_json(value)
+
+
+def _identity(values):
+    return tuple((name, _token(value)) for name, value in values.items())
+
+
+def _holds(modalities, value):
+    return any(same(value, known) for known in modalities)
+
+
+def _alike(settings, columns):
+    shown = {_identity({n: v for n, v in s.values.items() if n in columns}) for s in settings}
+    return len(shown) < len(settings)
+
+
+def _at_positions(positions, factors):
+    """Return factor → modalities for the positions of a list selector."""
+    if len(positions) > len(factors):
+        raise UsageError(
+            f"the selector has {len(positions)} positions, and there are {len(factors)} factors: "
+            f"{', '.join(factors)}"
+        )
+    wanted = {}
+    for (name, modalities), chosen in zip(factors.items(), positions, strict=False):
+        if chosen == -1:
+            continue
+        for position in chosen:
+            if position >= len(modalities):
+                raise UsageError(
+                    f"factor {name} has no modality {position}: 0 is "
+                    f"{format_value(modalities[0])}, {len(modalities) - 1} is "
+                    f"{format_value(modalities[-1])}"
+                )
+        wanted[name] = [modalities[position] for position in chosen]
+    return wanted
