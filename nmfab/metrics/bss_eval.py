@@ -11,7 +11,8 @@ What keeps it fast: correlations are summed over short blocks and never need a t
 track; the system depends on the references alone and is factored once (`prepare`); energies are
 taken from spectra by Parseval's theorem, so that no frame is transformed back.
 
-Signals are arrays [shape=(sources, channels, samples)]; everything is computed in float64.
+Signals are arrays [shape=(sources, channels, samples)] of float32 or float64; a block or frame at a
+time is turned into float64, in which everything is computed, so that a long track is never copied.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import scipy.linalg
 from nmfab.base.errors import ComputationError, UsageError
 from nmfab.base.resources import current_resources
 
+VERSION = 1
 RATIOS = ("sdr", "isr", "sir", "sar")
 SILENCE = 2.0**-15  # peak of one step of 16-bit audio; below it a reference counts as silent
 _BLOCK = 8192  # length of the transforms that correlate
@@ -38,7 +40,7 @@ class System:
 
     Attributes
     ----------
-    references : np.ndarray [shape=(sources, channels, samples)], float64
+    references : np.ndarray [shape=(sources, channels, samples)]
         The reference images.
     taps : int
         Length of the distortion filters, in samples.
@@ -96,9 +98,8 @@ def bss_eval(references, estimates, *, window, hop=None, taps=512, rule="referen
 
 
 def validate(references, estimates):
-    """Return both as float64, or raise UsageError or ComputationError; see `bss_eval`."""
-    references = np.asarray(references, dtype=np.float64)
-    estimates = np.asarray(estimates, dtype=np.float64)
+    """Return both as floating point arrays, or raise as `bss_eval` says."""
+    references, estimates = floating(references), floating(estimates)
     if references.ndim != 3 or references.shape != estimates.shape:
         raise UsageError(
             f"references {references.shape} and estimates {estimates.shape}: both must have the "
@@ -107,6 +108,13 @@ def validate(references, estimates):
     if not (np.isfinite(references).all() and np.isfinite(estimates).all()):
         raise ComputationError("references or estimates hold NaN or infinite samples")
     return references, estimates
+
+
+def floating(signals):
+    """Return the signals themselves where they are float32 or float64, else as float64."""
+    signals = np.asarray(signals)
+    known = signals.dtype in (np.float32, np.float64)
+    return signals if known else signals.astype(np.float64)
 
 
 def prepare(references, *, taps=512):
@@ -128,8 +136,8 @@ def prepare(references, *, taps=512):
     ComputationError
         If a reference is silent throughout: its filters are not determined.
     """
-    references = np.asarray(references, dtype=np.float64)
-    silent = np.flatnonzero(~np.abs(references).max(axis=(1, 2), initial=0.0).astype(bool))
+    references = floating(references)
+    silent = np.flatnonzero(~references.any(axis=(1, 2)))
     if silent.size:
         raise ComputationError(f"reference {silent[0]} is silent throughout: leave it out")
     sources, channels, samples = references.shape
@@ -266,7 +274,7 @@ def frame_energies(system, estimates, *, window, hop=None):
     ----------
     system : System
         From `prepare`.
-    estimates : np.ndarray [shape=(sources, channels, samples)], float64
+    estimates : np.ndarray [shape=(sources, channels, samples)]
         Estimated images.
     window, hop : int
         See `bss_eval`.
@@ -293,6 +301,7 @@ def frame_energies(system, estimates, *, window, hop=None):
 def _frame_spectra(signals, starts, window, length):
     """Return the spectra [shape=(bins, frames, sources, channels)] of frames."""
     frames = np.stack([signals[..., start : start + window] for start in starts])
+    frames = frames.astype(np.float64, copy=False)
     return np.moveaxis(scipy.fft.rfft(frames, n=length, workers=_workers()), -1, 0).copy()
 
 
@@ -374,7 +383,6 @@ def frame_mask(references, estimates, *, window, hop=None, rule="reference"):
     """
     if rule not in ("reference", "museval"):
         raise UsageError(f"unknown rule {rule!r}: there are reference, museval")
-    keep = np.empty((len(references), 0), dtype=bool)
     columns = []
     for start in frame_starts(references.shape[-1], window, hop):
         span = slice(start, start + window)
@@ -383,7 +391,7 @@ def frame_mask(references, estimates, *, window, hop=None, rule="reference"):
             continue
         sounding = [x[..., span].sum(axis=1).any(axis=1).all() for x in (references, estimates)]
         columns.append(np.full(len(references), all(sounding)))
-    return np.stack(columns, axis=1) if columns else keep
+    return np.stack(columns, axis=1)
 
 
 def _workers():

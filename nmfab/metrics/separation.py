@@ -25,11 +25,12 @@ WHOLE_TRACK = ("si_sdr", "sdr")
 FRAMEWISE = tuple(f"bss_{name}" for name in v4.RATIOS)  # frames left out by the reference alone
 COMPATIBLE = tuple(f"museval_{name}" for name in v4.RATIOS)  # frames left out as museval does
 _FLOOR = -300.0  # dB that a match worth nothing counts when estimates are assigned
+_SPAN = 2**16  # samples that are turned into float64 at a time
 _systems = {}
 
 
 def validate(stems, estimates, mixture):
-    """Return the three as float64, or raise.
+    """Return the three as float32 or float64 arrays, or raise.
 
     Parameters
     ----------
@@ -47,9 +48,7 @@ def validate(stems, estimates, mixture):
     ComputationError
         If a sample is NaN or infinite.
     """
-    stems, estimates, mixture = (
-        np.asarray(signal, dtype=np.float64) for signal in (stems, estimates, mixture)
-    )
+    stems, estimates, mixture = map(v4.floating, (stems, estimates, mixture))
     if stems.ndim != 3 or estimates.ndim != 3 or mixture.ndim != 2:
         raise UsageError("stems and estimates are sources × channels × samples, the mixture 2-D")
     if not stems.shape[1:] == estimates.shape[1:] == mixture.shape:
@@ -93,12 +92,12 @@ def si_sdr(reference, estimate):
     np.ndarray [shape=(...)]
         Infinite for a perfect estimate; NaN where either is zero throughout.
     """
-    axes = (-2, -1)
+    power = _total(reference, reference, np.multiply)
     with np.errstate(divide="ignore", invalid="ignore"):
-        power = np.sum(reference**2, axis=axes, keepdims=True)
-        scale = np.sum(reference * estimate, axis=axes, keepdims=True) / power
-        target = scale * reference
-        return _decibel(target, estimate - target)
+        scale = _total(reference, estimate, np.multiply) / power
+        column = scale[..., None, None]
+        error = _total(reference, estimate, lambda s, e: (e - column * s) ** 2)
+        return 10 * np.log10(scale**2 * power / error)
 
 
 def sdr(reference, estimate):
@@ -117,13 +116,19 @@ def sdr(reference, estimate):
     np.ndarray [shape=(...)]
         Infinite for a perfect estimate; NaN where both are zero throughout.
     """
-    return _decibel(reference, reference - estimate)
-
-
-def _decibel(signal, error):
-    axes = (-2, -1)
+    signal = _total(reference, reference, np.multiply)
+    error = _total(reference, estimate, lambda s, e: (s - e) ** 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return 10 * np.log10(np.sum(signal**2, axis=axes) / np.sum(error**2, axis=axes))
+        return 10 * np.log10(signal / error)
+
+
+def _total(first, second, function):
+    """Sum a function of two signals over channels and samples, in float64 and by spans."""
+    total = 0.0
+    for start in range(0, first.shape[-1], _SPAN):
+        parts = (np.asarray(x[..., start : start + _SPAN], np.float64) for x in (first, second))
+        total = total + function(*parts).sum(axis=(-2, -1))
+    return np.asarray(total)
 
 
 def match(stems, estimates):
@@ -144,11 +149,12 @@ def match(stems, estimates):
     assigned = np.full(len(stems), -1)
     if not len(stems) or not len(estimates):
         return assigned
-    true, found = stems.reshape(len(stems), -1), estimates.reshape(len(estimates), -1)
-    energies = np.outer(np.sum(true**2, axis=1), np.sum(found**2, axis=1))
+    columns = stems[:, None]
+    products = _total(columns, estimates, np.multiply)
+    energies = np.outer(*(_total(x, x, np.multiply) for x in (stems, estimates)))
     # SI-SDR is a monotone function of the squared cosine between stem and estimate.
     with np.errstate(divide="ignore", invalid="ignore"):
-        cosine = np.nan_to_num((true @ found.T) ** 2 / energies)
+        cosine = np.nan_to_num(products**2 / energies)
         gain = 10 * np.log10(cosine / np.maximum(1 - cosine, 0))
     rows, columns = linear_sum_assignment(np.clip(gain, _FLOOR, -_FLOOR), maximize=True)
     assigned[rows] = columns
@@ -216,12 +222,13 @@ def aligned(stems, estimates, mixture, present=None):
     missing : int
         Stems that were given the mixture divided by the number of stems.
     """
-    true = stems[~silent(stems)]
-    candidates = estimates if present is None else estimates[np.asarray(present, dtype=bool)]
-    assigned = match(true, candidates)
-    found = np.empty_like(true)
-    found[assigned >= 0] = candidates[assigned[assigned >= 0]]
-    found[assigned < 0] = mixture / len(stems)
+    active = ~silent(stems)
+    true = stems if active.all() else stems[active]
+    candidates = np.arange(len(estimates)) if present is None else np.flatnonzero(present)
+    assigned = match(true, estimates[candidates] if present is not None else estimates)
+    found = np.empty(true.shape, dtype=estimates.dtype)
+    for place, index in enumerate(assigned):
+        found[place] = estimates[candidates[index]] if index >= 0 else mixture / len(stems)
     return true, found, int((assigned < 0).sum())
 
 

@@ -32,14 +32,18 @@ def mfcc_of_templates(W, *, sample_rate, power, n_mfcc=13):
     -------
     np.ndarray [shape=(rank, n_mfcc - 1)]
     """
+    import warnings
+
     import librosa
     from scipy.fft import dct
 
     magnitudes = np.asarray(W, dtype=np.float64) ** (1 / power)
     magnitudes = magnitudes / np.linalg.norm(magnitudes, axis=0)
     n_fft = 2 * (len(W) - 1)
-    bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=_MELS, dtype=np.float64)
-    # A filter narrower than a bin is empty; its constant floor would only add to the distances.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Empty filters")
+        bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=_MELS, dtype=np.float64)
+    # A filter narrower than a bin is empty, and its constant floor says nothing of a template.
     bank = bank[bank.any(axis=1)]
     bank = bank / bank.sum(axis=1, keepdims=True)
     level = 10 * np.log10(np.maximum(bank @ magnitudes**2, _EPS))

@@ -1,0 +1,53 @@
+"""Music source separation: stems by NMF of the mixture's spectrogram.
+
+python experiments/mss.py -p                                                what there is
+python experiments/mss.py -s 'dataset=musdb18' --set subset=train -c        compute
+python experiments/mss.py -d                                                the table
+"""
+
+from nmfab.experiment import Experiment
+
+experiment = Experiment(
+    "mss",
+    task="separation",
+    title="Separation: components of a spectrogram, grouped and masked",
+)
+
+DATASETS = ["demo", "musdb18", "musdb18hq"]
+
+# Power 2 goes with beta 0: Itakura-Saito is the likelihood of power spectra.
+for name, beta, power in (("nmf", [2, 1], 1), ("is", [0], 2)):
+    experiment.add_plan(
+        name,
+        dataset=DATASETS,
+        algorithm=["torch_mu", "nnfac_hals"],
+        beta=beta,
+        power=power,
+        rank=[8, 16],
+        init=["random"],
+        seed=[0, 1, 2, 3, 4],
+        grouping=["mfcc", "oracle"],
+        mask=["wiener2"],
+    )
+
+# What any result must beat, and what no result can.
+experiment.add_plan(
+    "baselines",
+    dataset=DATASETS,
+    baseline=["mixture", "silence", "hpss", "ibm1", "ibm2", "irm1", "irm2"],
+)
+experiment.add_plan(
+    "dictionary",
+    dataset=DATASETS,
+    baseline=["dictionary"],
+    algorithm=["torch_mu"],
+    beta=[1],
+    power=1,
+    rank=[16],
+    init=["random"],
+    seed=[0],
+    mask=["wiener2"],
+)
+
+if __name__ == "__main__":
+    raise SystemExit(experiment.main())
