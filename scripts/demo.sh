@@ -1,0 +1,15 @@
+#!/bin/sh
+# See nmfab work: install it into .venv, run the experiments on the embedded dataset, and print
+# their tables. A second run computes nothing that the first one left in cache/.
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/install.sh
+
+for task in msa mss transcription; do
+    experiment=experiments/$task.py
+    [ -f "$experiment" ] || continue
+    echo
+    echo "== $experiment: computing on the embedded dataset"
+    .venv/bin/python "$experiment" -s '{"dataset":"demo"}' -c 2
+    .venv/bin/python "$experiment" -s '{"dataset":"demo"}' -d
+done
