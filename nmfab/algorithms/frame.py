@@ -31,6 +31,7 @@ __all__ = [
     "factorize",
     "factorize_batch",
     "parameters",
+    "prepare",
     "skip",
     "versions",
 ]
@@ -194,14 +195,22 @@ def _together(data, settings):
 
 
 def _call(data, settings):
-    first = settings[0]
-    algorithm = ALGORITHMS[first["algorithm"]]
+    algorithm = ALGORITHMS[settings[0]["algorithm"]]
     if algorithm.start is None:
         if data.is_dict or data.arrays["V"].ndim != 2:
             raise ComputationError(f"{algorithm.name} factorizes a matrix, and V is none")
         if data.mean == 0:
             return [_silent(data, read) for read in settings]
-    V = data.V(first["beta"])
+    loop, filled = _loop(algorithm, data, settings)
+    return [
+        outcome if isinstance(outcome, Exception) else _result(algorithm, outcome, data, more)
+        for outcome, more in zip(loop.run(), filled, strict=True)
+    ]
+
+
+def _loop(algorithm, data, settings):
+    """Return the `Loop` that computes the settings, and how many components each had to fill."""
+    V = data.V(settings[0]["beta"])
     starts = _starts(algorithm, data, V, settings)
     batched = len(settings) > 1
     loop = Loop(
@@ -210,15 +219,18 @@ def _call(data, settings):
         _given(algorithm, _stacked([factors for factors, _ in starts], batched)),
         _options(algorithm, data, settings),
         betas=[read["beta"] for read in settings],
-        stop=parse_stop(first["stop"]),
+        stop=parse_stop(settings[0]["stop"]),
         batched=batched,
         of_W=data.templates is None,
     )
-    outcomes = loop.run()
-    return [
-        outcome if isinstance(outcome, Exception) else _result(algorithm, outcome, data, filled)
-        for outcome, (_, filled) in zip(outcomes, starts, strict=True)
-    ]
+    return loop, [filled for _, filled in starts]
+
+
+def prepare(params, V, frequencies=None, templates=None):
+    """Return the `Loop` that `factorize` would run, for looking at single iterations."""
+    read = parameters(params, templates=templates is not None)
+    data = _Data(V, read["dtype"], frequencies, templates)
+    return _loop(ALGORITHMS[read["algorithm"]], data, [read])[0]
 
 
 def _options(algorithm, data, settings):

@@ -78,12 +78,12 @@ class Loop:
 
     def _run_self(self):
         n_iter = self.stop.iterations
-        generator = self._begin(n_iter=n_iter)
+        generator = self.begin(n_iter=n_iter)
         state = self._next(generator, n_iter)
         self._finish(generator, state, n_iter, "iterations")
 
     def _run_counted(self):
-        generator = self._begin()
+        generator = self.begin()
         due = _checkpoints(1.1 if self.stop.kkt else 10 ** (1 / 8))
         state, iteration = None, 0
         while self.alive:
@@ -107,7 +107,8 @@ class Loop:
             return ""
         return "iterations" if self.stop.seconds is self.stop.kkt is None else "cap"
 
-    def _begin(self, **more):
+    def begin(self, **more):
+        """Call the function; nothing of it is timed before the first iteration."""
         with self._blamed(0):
             return iter(self.algorithm.function(self.V, *self.factors, **self.options, **more))
 
@@ -150,18 +151,18 @@ class Loop:
         self.seconds += perf_counter() - begin
         for b in list(self.alive):
             try:
-                done = self._measure(b, self._pick(state, b), iteration)
+                done = self._measure(b, self.pick(state, b), iteration)
             except ComputationError as error:
                 self.outcomes[b] = error
                 self.alive.remove(b)
                 continue
             if reason or (done and iteration):
-                self.outcomes[b].arrays = _on_host(self._pick(state, b))
+                self.outcomes[b].arrays = _on_host(self.pick(state, b))
                 # the residual may be reached on the last iteration that is allowed
                 self.outcomes[b].stopped = "kkt" if done else reason
                 self.alive.remove(b)
 
-    def _pick(self, state, b):
+    def pick(self, state, b):
         """Return problem b's `Factorization`, or its (W, H) or (W, H, loss)."""
         kind, name = self.algorithm.kind, self.algorithm.name
         if kind is not None:
