@@ -106,7 +106,7 @@ def read_sections(path, *, unit=1.0):
         raise DataError(f"{path} holds sections of no length alone: fetch it again")
     order = np.argsort(intervals[:, 0], kind="stable")
     intervals, labels = intervals[order], labels[order]
-    overlaps = int((intervals[1:, 0] < intervals[:-1, 1] - 1e-6).sum())
+    overlaps = int((intervals[1:, 0] < intervals[:-1, 1] - 1e-5).sum())
     if overlaps:
         _log.warning("%s: %d sections begin before the one ahead ends", path, overlaps)
     return {"intervals": intervals, "labels": labels}

@@ -60,6 +60,9 @@ class Structure(Task):
         "penalty_weight": Param(1, "weight of that penalty"),
         "max_size": Param(32, "largest segment, bars"),
         "regular.bars": Param(8, "segments of the regular baseline, bars"),
+        "adjust": Param(
+            True, "both span 0 to the end of the reference, as in mir_eval", choices=(False, True)
+        ),
         "trim": Param(False, "leave out the first and the last boundary", choices=(False, True)),
     }
     metrics: ClassVar = {
@@ -232,7 +235,7 @@ def _metrics_node(p):
     return Node(
         name="metrics.structure",
         compute=_scores,
-        params={"trim": p["trim"]},
+        params=_given(p, "trim", "adjust"),
         parts=("sections",),
         inputs=("postprocessing.segments",),
         versions={"metrics.structure": scoring.VERSION},
@@ -243,7 +246,7 @@ def _metrics_node(p):
 def _scores(params, *, sections, segments):
     times = segments["boundaries"]
     estimate = np.column_stack([times[:-1], times[1:]])
-    return scoring.evaluate(sections["intervals"], estimate, trim=params["trim"])
+    return scoring.evaluate(sections["intervals"], estimate, **params)
 
 
 def _given(p, *names):
