@@ -9,6 +9,7 @@ import logging
 from functools import cache, partial
 
 from nmfab.base.errors import DataError
+from nmfab.base.registry import unknown
 from nmfab.base.types import Part, Track
 from nmfab.base.values import digest
 from nmfab.datasets import contract
@@ -62,6 +63,18 @@ class Demo(Dataset):
     def track_ids(self, needs=()):
         """Return the ids of the songs, piano pieces and mixes that have the parts named."""
         return [name for name in tracks.listed_ids() if {*needs} <= {*tracks.kind(name).parts}]
+
+    def isolated_ids(self, instrument=None):
+        """Return the ids of the isolated notes, one for each key of the piano, from the lowest.
+
+        Raises
+        ------
+        DataError
+            If `instrument` is not the one there is, ``"piano"``.
+        """
+        if instrument not in (None, "piano"):
+            raise DataError(unknown("piano of demo", instrument, ["piano"]))
+        return [name for name in tracks.all_ids() if name.startswith("isol_")]
 
     def load(self, track_id):
         """Return a `Track`, rendered if it has not been.

@@ -18,10 +18,10 @@ def to_pcm(sound):
     Raises
     ------
     DataError
-        If it is louder than full scale: a mix is turned down, never clipped.
+        If it is not finite, or louder than full scale: a mix is turned down, never clipped.
     """
-    if np.max(np.abs(sound), initial=0.0) > 1.0:
-        raise DataError("dataset demo: a rendered sound is above full scale: lower its level")
+    if not np.max(np.abs(sound), initial=0.0) <= 1.0:
+        raise DataError("dataset demo: a rendered sound is not within full scale: lower its level")
     return np.round(sound * _FULL).astype("<i2")
 
 

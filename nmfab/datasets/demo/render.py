@@ -1,37 +1,51 @@
 """From a score to the sound of its parts, at the levels of the mix."""
 
-import hashlib
-
 import numpy as np
 
 from nmfab.datasets.demo.band import beat_times, perform
-from nmfab.datasets.demo.sampler import RENDERING, SAMPLE_RATE, hiss, level, play, saturate
+from nmfab.datasets.demo.piano import PIECES, isolated_note, perform_piece
+from nmfab.datasets.demo.sampler import PIANO, RENDERING, hiss, level, play, room, saturate
 
 PARTS = ("drums", "bass", "chords", "lead")
 _PEAK = 0.9  # of a finished mix, full scale being 1
 
 
-def song_parts(song):
+def song_parts(song, sample_rate):
     """Return the sound of each part of a song, and its background noise.
+
+    Parameters
+    ----------
+    song : Song
+        A part at a level below -200 dB is silent.
+    sample_rate : int
+        Hz.
 
     Returns
     -------
     dict of np.ndarray [shape=(n,), float64]
         `PARTS` and ``noise``; their sum is the mix, its peak at 0.9.
     """
-    length = round((beat_times(song)[-1] + 1.0) * SAMPLE_RATE)
+    length = round((beat_times(song)[-1] + 0.6) * sample_rate)
     notes = perform(song)
-    sounds = {part: _part(song, part, notes[part], length) for part in PARTS}
-    sounds["noise"] = hiss(length, song.levels["noise"], _seed(song.title))
+    sounds = {part: _part(song, part, notes[part], length, sample_rate) for part in PARTS}
+    sounds["noise"] = np.zeros(length)
+    if _heard(song, "noise"):
+        sounds["noise"] = hiss(length, song.levels["noise"], song.title, sample_rate)
     peak = np.max(np.abs(sum(sounds.values())))
     return {part: sound * (_PEAK / peak) for part, sound in sounds.items()}
 
 
-def _part(song, part, notes, length):
+def _heard(song, part):
+    return song.levels[part] > -200.0
+
+
+def _part(song, part, notes, length, sample_rate):
     sound = np.zeros(length)
+    if not _heard(song, part):
+        return sound
     for program in sorted({program for program, _ in notes}):
         own = [note for used, note in notes if used == program]
-        sound += play(own, program, length, vibrato=0.25 if part == "lead" else 0.0)
+        sound += play(own, program, length, sample_rate, 0.25 if part == "lead" else 0.0)
     wanted = song.levels[part]
     if part == "drums":
         sound = saturate(level(sound, wanted), 3 * 10 ** (wanted / 20))
@@ -58,5 +72,15 @@ def song_beats(song):
     return [(time, 1 + index % song.meter) for index, time in enumerate(beat_times(song))]
 
 
-def _seed(text):
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
+def piece_sound(name, sample_rate):
+    """Return the sound of a piano piece, in a small room and with a little noise."""
+    length = round(PIECES[name].seconds * sample_rate)
+    dry = level(play(perform_piece(name), PIANO, length, sample_rate), -22.0)
+    sound = room(dry, sample_rate) + hiss(length, -62.0, name, sample_rate)
+    return sound * (_PEAK / np.max(np.abs(sound)))
+
+
+def isolated_sound(pitch, sample_rate):
+    """Return the sound of one key of the same piano, close by."""
+    sound = play([isolated_note(pitch)], PIANO, round(1.5 * sample_rate), sample_rate)
+    return sound * (0.5 / np.max(np.abs(sound)))

@@ -5,15 +5,15 @@ a string, and stops when the last note does. So it is asked for one long note at
 brightness, decay and release are given here, where they are the same for every version.
 """
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from nmfab.base.errors import DataError
-from nmfab.datasets.demo.theory import PERCUSSION, Note
+from nmfab.datasets.demo.theory import PERCUSSION, Chance
 
-SAMPLE_RATE = 22050  # Hz, of everything in the dataset
 RENDERING = 1  # counts changes that alter the sound of unchanged notes
 INSTALL = "pip install symusic==0.5.9 pretty_midi"
 PIANO = 0
@@ -39,39 +39,45 @@ def soundfont():
     return Path(pretty_midi.__file__).with_name("TimGM6mb.sf2")
 
 
-@lru_cache(maxsize=1)
-def _synthesizer():
+@lru_cache(maxsize=2)
+def _synthesizer(sample_rate):
     from symusic import Synthesizer
 
-    # Rendered at twice the rate and decimated: its interpolation leaves aliases near the top.
-    return Synthesizer(soundfont(), 2 * SAMPLE_RATE, 0)
+    return Synthesizer(soundfont(), sample_rate, 0)
 
 
-@lru_cache(maxsize=1024)
-def _sample(program, pitch):
-    """Return the soundfont's note, held for `_LONGEST` seconds, of mean square 1 where loudest."""
+@lru_cache(maxsize=256)
+def _sample(program, pitch, sample_rate):
+    """Return the soundfont's note, held for `_LONGEST` seconds, of mean square 1 where loudest.
+
+    Raises
+    ------
+    DataError
+        If the soundfont has no such note.
+    """
     import symusic
-    from scipy.signal import resample_poly
 
-    synthesizer = _synthesizer()
+    synthesizer = _synthesizer(sample_rate)
     drum = program == PERCUSSION
     score = symusic.Score(480, ttype="second")
     track = symusic.Track("note", 0 if drum else program, drum, ttype="second")
     track.notes.append(symusic.Note(0.0, 2.0 if drum else _LONGEST, pitch, 100, "second"))
     score.tracks.append(track)
-    sound = resample_poly(np.asarray(synthesizer.render(score, stereo=False))[0], 1, 2)
-    sound = sound.astype(np.float64) - np.mean(sound, dtype=np.float64)
-    window = SAMPLE_RATE // 20
-    loudest = np.max(np.convolve(sound[: SAMPLE_RATE // 2] ** 2, np.ones(window) / window, "same"))
+    sound = np.asarray(synthesizer.render(score, stereo=False))[0].astype(np.float64)
+    sound -= np.mean(sound)
+    energy = np.cumsum(sound[: sample_rate // 2] ** 2)
+    window = sample_rate // 20
+    loudest = np.max(energy[window:] - energy[:-window]) / window
+    if not loudest > 0:
+        raise DataError(f"{soundfont()} has no sound for program {program}, pitch {pitch}")
     sound /= np.sqrt(loudest)
     sound.flags.writeable = False
     return sound
 
 
-def _envelope(program, pitch, samples, held):
+def _envelope(program, pitch, time, held):
     """Return decay times release: strings die away, and everything when it is let go."""
-    time = np.arange(samples) / SAMPLE_RATE
-    shape = np.ones(samples)
+    shape = np.ones(len(time))
     if program in _STRUCK:
         # A piano's A0 rings for some 10 s, C8 for half a second; plucked strings are shorter.
         decay = 3.2 * 2.0 ** ((48 - pitch) / 18)
@@ -86,11 +92,11 @@ def _darken(sound, velocity):
     """Return the sound with its upper partials lowered where it is played softly."""
     from scipy.signal import lfilter
 
-    pole = 0.75 * (1.0 - velocity)
+    pole = 0.85 * (1.0 - velocity)
     return lfilter([1.0 - pole], [1.0, -pole], sound)
 
 
-def play(notes, program, length, vibrato=0.0):
+def play(notes, program, length, sample_rate, vibrato=0.0):
     """Return the sound of one instrument.
 
     Parameters
@@ -101,6 +107,8 @@ def play(notes, program, length, vibrato=0.0):
         General MIDI program, from 0; `PERCUSSION` for the percussion bank.
     length : int
         Number of samples to return; what sounds longer is cut there.
+    sample_rate : int
+        Hz.
     vibrato : float
         Depth in semitones, at 5.5 Hz.
 
@@ -110,19 +118,19 @@ def play(notes, program, length, vibrato=0.0):
     """
     out = np.zeros(length)
     for note in notes:
-        start = max(0, round(note.onset * SAMPLE_RATE))
-        sound = _shaped(program, note, vibrato)[: max(0, length - start)]
+        start = max(0, round(note.onset * sample_rate))
+        sound = _shaped(program, note, sample_rate, vibrato)[: max(0, length - start)]
         out[start : start + len(sound)] += sound
     return out
 
 
-def _shaped(program, note, vibrato):
-    sound = _sample(program, note.pitch)
+def _shaped(program, note, sample_rate, vibrato):
     held = 2.0 if program == PERCUSSION else note.duration
-    sound = sound[: round((held + 0.15) * SAMPLE_RATE)]
+    sound = _sample(program, note.pitch, sample_rate)[: round((held + 0.15) * sample_rate)]
+    time = np.arange(len(sound)) / sample_rate
     if vibrato:
-        sound = _waver(sound, vibrato)
-    sound = sound * _envelope(program, note.pitch, len(sound), held)
+        sound = _waver(sound, time, vibrato)
+    sound = sound * _envelope(program, note.pitch, time, held)
     fade = min(len(sound), 64)
     sound[len(sound) - fade :] *= np.linspace(1.0, 0.0, fade)
     # 40 dB between the softest and the loudest, as on a MIDI instrument.
@@ -130,10 +138,9 @@ def _shaped(program, note, vibrato):
     return _darken(sound, note.velocity) * gain * note.velocity**2
 
 
-def _waver(sound, depth):
+def _waver(sound, time, depth):
     """Return the sound with its pitch swinging by `depth` semitones, once it has spoken."""
     rate = 5.5
-    time = np.arange(len(sound)) / SAMPLE_RATE
     swing = depth * np.log(2) / 12 / (2 * np.pi * rate) * (1 - np.cos(2 * np.pi * rate * time))
     swing *= np.minimum(time / 0.3, 1.0)
     return np.interp(time - swing, time, sound)
@@ -152,17 +159,36 @@ def saturate(sound, ceiling):
     return ceiling * np.tanh(sound / ceiling)
 
 
-def hiss(length, decibels, seed):
-    """Return background noise, louder at low frequencies, at a root mean square of `decibels`.
+def hiss(length, decibels, seed, sample_rate):
+    """Return background noise at a root mean square of `decibels`.
 
-    The generator's raw integers are drawn, as they are the same in every version of NumPy.
+    It is louder at low frequencies and swells and sinks every few seconds, as a street or an
+    audience does.
     """
     from scipy.signal import lfilter
 
-    white = np.random.PCG64(seed).random_raw(length) / 2.0**63 - 1.0
-    return level(lfilter([1.0], [1.0, -0.9], white), decibels)
+    chance = Chance(seed, "noise")
+    marks = np.arange(length // (2 * sample_rate) + 2) * 2 * sample_rate
+    swell = np.interp(np.arange(length), marks, [chance.uniform(-10, 10) for _ in marks])
+    noise = lfilter([1.0], [1.0, -0.9], _white(length, seed)) * 10 ** (swell / 20)
+    return noise * 10 ** (decibels / 20) / np.sqrt(np.mean(np.square(noise)))
 
 
-def isolated(pitch, seconds=2.5, velocity=0.8):
-    """Return the note that renders the piano's key alone."""
-    return Note(0.1, seconds - 0.6, pitch, velocity)
+def room(sound, sample_rate, seconds=0.35, wet=0.25):
+    """Return the sound with the echo of a room that falls by 60 dB in `seconds`."""
+    from scipy.signal import oaconvolve
+
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    echo = _white(len(time), "room") * np.exp(-6.9 * time / seconds)
+    echo *= wet / np.sqrt(np.sum(np.square(echo)))
+    echo[0] += 1.0
+    return oaconvolve(sound, echo)[: len(sound)]
+
+
+def _white(length, seed):
+    """Return white noise between -1 and 1.
+
+    The generator's raw integers are drawn, as they are the same in every version of NumPy.
+    """
+    number = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=4).digest(), "big")
+    return np.random.PCG64(number).random_raw(length) / 2.0**63 - 1.0
