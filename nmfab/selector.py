@@ -84,7 +84,7 @@ def parse_assignment(text):
     -------
     name : str
     modalities : list
-        In canonical form. A list in brackets, ``name=[1,2]``, means its elements.
+        See `parse_values`.
 
     Raises
     ------
@@ -97,6 +97,25 @@ def parse_assignment(text):
     modalities = reader.modalities()
     reader.end()
     return name, modalities
+
+
+def parse_values(text):
+    """Read modalities: ``32``, ``16+32``, or a list in brackets, which means its elements.
+
+    Returns
+    -------
+    list
+        In canonical form, each once.
+
+    Raises
+    ------
+    UsageError
+        If the text cannot be read.
+    """
+    reader = _Reader(text)
+    modalities = reader.modalities()
+    reader.end()
+    return modalities
 
 
 def parse_value(text):

@@ -1,0 +1,1 @@
+"""Summary → terminal and csv."""

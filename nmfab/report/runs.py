@@ -1,0 +1,157 @@
+"""What a run did, why artifacts are computed, what there is: as text."""
+
+from nmfab.report import text
+from nmfab.report.text import duration, size
+from nmfab.selector import format_value
+
+__all__ = [
+    "check_line",
+    "explanation",
+    "failures",
+    "information",
+    "outcome",
+    "size",
+    "tracks_text",
+]
+
+
+def information(experiment, states):
+    """Return what ``-i`` shows: task, parameters, metrics, datasets.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Whose task is described.
+    states : dict
+        Dataset and its `Status`.
+    """
+    task = experiment.task
+    summary = (task.__doc__ or "").strip().partition("\n")[0]
+    lines = [
+        experiment.title,
+        f"task {task.name}: {summary}",
+        f"plans: {', '.join(experiment.grid.plans)}",
+    ]
+    lines += ["", *_parameters(task, experiment.grid.fixed)]
+    rows = [
+        [str(i), name, metric.unit, metric.help]
+        for i, (name, metric) in enumerate(task.metrics.items())
+    ]
+    lines += ["", *text.columns(["", "metric", "unit", "what it is"], rows, right={0})]
+    rows = [[name, status.state, status.message] for name, status in states.items()]
+    if rows:
+        lines += ["", *text.columns(["dataset", "state", ""], rows)]
+    return "\n".join([*lines, "", f"cache: {experiment.cache / experiment.name}"])
+
+
+def _parameters(task, fixed):
+    rows = []
+    for name, param in task.params.items():
+        choices = " ".join(format_value(c) for c in param.choices) if param.choices else ""
+        value = format_value(fixed.get(name, param.default))
+        rows.append([name, value, choices, param.help])
+    return text.columns(["parameter", "value", "choices", "what it is"], rows)
+
+
+def tracks_text(units, absent, cost):
+    """Return what ``-p`` shows of a selection: tracks, what exists, what the rest will cost.
+
+    Parameters
+    ----------
+    units : list of (int, dict, str, str)
+        Index of the setting, its parameters, dataset and track, for all that can be computed.
+    absent : dict
+        Dataset that is not on this machine: how many settings, and the reason.
+    cost : nmfab.explain.Forecast
+        What exists and what the rest will cost.
+    """
+    found = {}
+    for _, _, dataset, track in units:
+        found.setdefault(dataset, set()).add(track)
+    shown = [f"{dataset} {len(tracks)}" for dataset, tracks in found.items()]
+    lines = [f"tracks: {', '.join(shown)}"] if shown else []
+    for dataset, (number, reason) in absent.items():
+        told = reason if dataset in reason else f"{dataset}: {reason}"
+        lines.append(f"without data: {text.count(number, 'setting')}, {told}")
+    return "\n".join(lines + _cost(cost))
+
+
+def _cost(cost):
+    """Return what exists, and what the rest will take."""
+    total = cost.existing + cost.missing
+    lines = [
+        f"exists: {cost.existing} of {text.count(total, 'result')} (a setting on a track); "
+        f"{size(cost.used)} on disk"
+    ]
+    if not cost.missing:
+        return [*lines, "to compute: nothing"]
+    nodes = ", ".join(f"{number} {name}" for name, number in cost.to_compute.items())
+    lines.append(f"to compute: {nodes or 'nothing that can be'}")
+    known = [name for name in cost.to_compute if name not in cost.unknown]
+    if known:
+        lines.append(f"expected: {duration(cost.seconds)} on one process, {size(cost.bytes)}")
+    if cost.unknown:
+        lines.append(f"not known before the first is computed: {', '.join(cost.unknown)}")
+    return lines
+
+
+def outcome(report):
+    """Return the last line of a run: ``computed 0, reused 96``.
+
+    Parameters
+    ----------
+    report : nmfab.runner.Report
+        What the run did.
+    """
+    line = f"computed {report.computed}, reused {report.reused}"
+    if report.failures:
+        line += f", failed {len(report.failures)}"
+    line += f" in {duration(report.seconds)}"
+    made = ", ".join(f"{number} {name}" for name, number in report.tally.computed.items() if number)
+    return f"{line}: {made}" if made else line
+
+
+def failures(report, settings):
+    """Return a line per failure, settings that fail for one reason on one track together.
+
+    Parameters
+    ----------
+    report : nmfab.runner.Report
+        What the run did.
+    settings : list of Setting
+        The selection that the run was given.
+    """
+    grouped = {}
+    for index, dataset, track, reason in report.failures:
+        grouped.setdefault((dataset, track, reason), []).append(index)
+    lines = []
+    for (dataset, track, reason), indices in grouped.items():
+        place = f"{dataset}/{track}" if track else dataset
+        which = settings[indices[0]].text if len(indices) == 1 else f"{len(indices)} settings"
+        lines.append(f"failed: {place}: {' '.join(reason.split())} ({which})")
+    return lines
+
+
+def explanation(lines):
+    """Return what ``--explain`` shows.
+
+    Parameters
+    ----------
+    lines : list of nmfab.explain.Line
+        Node, action, reason, count and an example each.
+    """
+    rows = [[line.node, line.action, str(line.count), line.reason, line.example] for line in lines]
+    return "\n".join(text.columns(["node", "", "number", "why", "e.g."], rows, right={2}))
+
+
+def check_line(result):
+    """Return the line of one check of the conformance suite.
+
+    Parameters
+    ----------
+    result : nmfab.algorithms.conformance.Result
+        Name, whether it passed, detail and algorithm.
+    """
+    word = "ok    " if result.passed else "FAILED"
+    detail = f": {result.detail}" if result.detail else ""
+    return f"{word}  {result.algorithm}  {result.name}{detail}"
