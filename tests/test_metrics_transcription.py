@@ -48,8 +48,8 @@ def one(onset, offset, pitch):
 
 def test_note_scores_are_those_of_mir_eval():
     result = scores(REFERENCE, ESTIMATE)
-    assert [result[k] for k in ("precision", "recall", "f")] == pytest.approx(MIR_EVAL, abs=1e-12)
-    offset = [result[f"{k}_offset"] for k in ("precision", "recall", "f")]
+    assert [result[k] for k in ("precision", "recall", "F")] == pytest.approx(MIR_EVAL, abs=1e-12)
+    offset = [result[f"{k}_offset"] for k in ("precision", "recall", "F")]
     assert offset == pytest.approx(MIR_EVAL_OFFSET, abs=1e-12)
 
 
@@ -59,7 +59,7 @@ def test_frame_scores_are_those_of_mir_eval():
     assert result["frame_precision"] == pytest.approx(precision, abs=1e-12)
     assert result["frame_recall"] == pytest.approx(recall, abs=1e-12)
     f = 2 * precision * recall / (precision + recall)
-    assert result["frame_f"] == pytest.approx(f, abs=1e-12)
+    assert result["frame_F"] == pytest.approx(f, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -80,7 +80,7 @@ def test_random_notes_score_as_in_mir_eval(seed):
     hz = (reference[0], midi_to_hz(reference[1]), estimate[0], midi_to_hz(estimate[1]))
     for name, ratio in (("", None), ("_offset", 0.2)):
         expected = precision_recall_f1_overlap(*hz, offset_ratio=ratio)[:3]
-        got = [result[f"{k}{name}"] for k in ("precision", "recall", "f")]
+        got = [result[f"{k}{name}"] for k in ("precision", "recall", "F")]
         assert got == pytest.approx(expected, abs=1e-12)
     times = np.arange(400) * 0.01
     rolls = [piano_roll(*notes, times) for notes in (reference, estimate)]
@@ -94,7 +94,7 @@ def test_random_notes_score_as_in_mir_eval(seed):
 
 def test_one_note_found():
     result = scores(one(1.0, 2.0, 60), one(1.02, 1.95, 60))
-    assert [result[k] for k in ("f", "precision", "recall", "accuracy", "f_offset")] == [1] * 5
+    assert [result[k] for k in ("F", "precision", "recall", "accuracy", "F_offset")] == [1] * 5
     assert result["onset_deviation"] == pytest.approx(0.02)
     assert result["frame_precision"] == 1
     assert result["frame_recall"] == pytest.approx(93 / 100)
@@ -115,26 +115,26 @@ def test_nothing_matched_scores_zero_and_has_no_deviation(reference, estimate):
 @pytest.mark.parametrize(("late", "found"), [(0.049, 1.0), (0.050, 1.0), (0.051, 0.0)])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_onset_within_50_ms(late, found, sign):
-    assert scores(one(1.0, 2.0, 60), one(1.0 + sign * late, 2.0, 60))["f"] == found
+    assert scores(one(1.0, 2.0, 60), one(1.0 + sign * late, 2.0, 60))["F"] == found
 
 
 def test_the_tolerance_is_the_one_given():
     late = one(1.08, 2.0, 60)
-    assert scores(one(1.0, 2.0, 60), late)["f"] == 0
-    assert scores(one(1.0, 2.0, 60), late, onset_tolerance=0.1)["f"] == 1
+    assert scores(one(1.0, 2.0, 60), late)["F"] == 0
+    assert scores(one(1.0, 2.0, 60), late, onset_tolerance=0.1)["F"] == 1
 
 
 @pytest.mark.parametrize("pitch", [21, 35, 36, 60, 107])
 @pytest.mark.parametrize("error", [1, 12])
 def test_semitone_and_octave_errors_do_not_pass(pitch, error):
     result = scores(one(1.0, 2.0, pitch), one(1.0, 2.0, pitch + error))
-    assert result["f"] == result["frame_f"] == 0
+    assert result["F"] == result["frame_F"] == 0
 
 
 def test_midi_numbers_in_the_place_of_hz_let_a_semitone_pass_only_when_asked():
     notes = one(1.0, 2.0, 60), one(1.0, 2.0, 61)
-    assert scores(*notes, pitch_unit="midi")["f"] == 1
-    assert scores(*notes)["f"] == 0
+    assert scores(*notes, pitch_unit="midi")["F"] == 1
+    assert scores(*notes)["F"] == 0
     with pytest.raises(DataError, match="unit of pitch"):
         scores(*notes, pitch_unit="cents")
 
@@ -162,13 +162,13 @@ def test_two_estimates_do_not_both_match_one_note():
 def test_repeated_note_needs_both():
     twice = np.array([[1.0, 1.5], [1.5, 2.0]]), np.array([60, 60])
     assert scores(twice, one(1.0, 2.0, 60))["recall"] == 0.5
-    assert scores(twice, twice)["f"] == 1
+    assert scores(twice, twice)["F"] == 1
 
 
 def test_reference_is_clipped_at_the_excerpts_end():
     reference = np.array([[29.0, 40.0], [30.0, 31.0], [35.0, 36.0]]), np.array([60, 62, 64])
     result = scores(reference, one(29.0, 30.0, 60), duration=30.0)
-    assert result["f"] == result["f_offset"] == result["frame_f"] == 1
+    assert result["F"] == result["F_offset"] == result["frame_F"] == 1
     assert result["reference_notes"] == 1
 
 
@@ -177,7 +177,7 @@ def test_a_note_without_length_keeps_its_onset():
     validate(intervals, pitches, *NO_NOTES)
     assert intervals[:, 0].tolist() == [1.0, 2.0]
     assert intervals[1, 1] == 2.5
-    assert scores(one(1.0, 1.0, 60), one(1.01, 1.2, 60))["f"] == 1
+    assert scores(one(1.0, 1.0, 60), one(1.01, 1.2, 60))["F"] == 1
 
 
 def test_no_annotation_line_can_be_clipped():
@@ -218,7 +218,7 @@ def test_exchanging_reference_and_estimate_exchanges_precision_and_recall():
     first, second = scores(REFERENCE, ESTIMATE), scores(ESTIMATE, REFERENCE)
     for kind in ("{}", "frame_{}"):
         assert first[kind.format("precision")] == second[kind.format("recall")]
-        assert first[kind.format("f")] == pytest.approx(second[kind.format("f")])
+        assert first[kind.format("F")] == pytest.approx(second[kind.format("F")])
 
 
 def test_counts_without_notes():

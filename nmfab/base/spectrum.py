@@ -50,7 +50,7 @@ def frame_count(n_samples, hop):
     return 1 + n_samples // hop
 
 
-def magnitudes(samples, frames, *, n_fft, hop):
+def magnitudes(samples, frames, *, n_fft, hop, window=None):
     """Return the modulus of a centred STFT at the frames named, a chunk of frames at a time.
 
     Frame j is centred on sample ``j * hop``; the signal is continued by zeros on both sides, and
@@ -65,7 +65,10 @@ def magnitudes(samples, frames, *, n_fft, hop):
     frames : np.ndarray of int [shape=(n,)]
         Numbers of the frames, in any order.
     n_fft, hop : int
-        Length of the window and distance of the frames, in samples.
+        Length of the transform and distance of the frames, in samples.
+    window : int, optional
+        Length of the window where it is shorter than the transform: it lies in the middle, with
+        zeros around it.
 
     Yields
     ------
@@ -75,7 +78,7 @@ def magnitudes(samples, frames, *, n_fft, hop):
     Raises
     ------
     UsageError
-        If a frame lies outside the signal.
+        If a frame lies outside the signal, or the window is longer than the transform.
     """
     from scipy.fft import rfft
     from scipy.signal import get_window
@@ -84,9 +87,14 @@ def magnitudes(samples, frames, *, n_fft, hop):
     count = frame_count(len(samples), hop)
     if len(frames) and (frames.min() < 0 or frames.max() >= count):
         raise UsageError(f"frames {frames.min()} to {frames.max()} of a signal that has {count}")
-    window = get_window("hann", n_fft, fftbins=True).astype(samples.dtype)
+    length = window or n_fft
+    if length > n_fft:
+        raise UsageError(f"a window of {length} samples does not fit into n_fft {n_fft}")
+    before = (n_fft - length) // 2
+    shape = get_window("hann", length, fftbins=True).astype(samples.dtype)
+    shape = np.pad(shape, (before, n_fft - length - before))
     padded = np.pad(samples, n_fft // 2)
     views = np.lib.stride_tricks.sliding_window_view(padded, n_fft)
     for start in range(0, len(frames), _CHUNK):
-        windowed = views[frames[start : start + _CHUNK] * hop] * window
+        windowed = views[frames[start : start + _CHUNK] * hop] * shape
         yield np.abs(rfft(windowed, axis=1)).T

@@ -76,6 +76,21 @@ class Dataset:
         """
         raise NotImplementedError
 
+    def isolated_ids(self, instrument=None):
+        """Return the ids of tracks of one isolated note each, from which templates are learned.
+
+        Parameters
+        ----------
+        instrument : str, optional
+            One of the dataset's instruments; all where None.
+
+        Returns
+        -------
+        list of str
+            Sorted; [] for a dataset without isolated notes. `track_ids` does not name them.
+        """
+        return []
+
     def load(self, track_id):
         """Return a `Track`, its parts unread; DataError names the file that is missing."""
         raise NotImplementedError

@@ -26,6 +26,7 @@ import numpy as np
 
 from nmfab.base.errors import DataError
 
+VERSION = 1
 PITCH_UNITS = ("hz", "midi")
 FRAME_HOP = 0.01  # seconds, the grid of MIREX
 _PITCHES = 128
@@ -286,8 +287,8 @@ def evaluate(
     Returns
     -------
     dict of str to float
-        ``f``, ``precision``, ``recall``, ``accuracy``; ``f_offset``, ``precision_offset`` and
-        ``recall_offset``, offsets counted; ``frame_f``, ``frame_precision``, ``frame_recall``;
+        ``F``, ``precision``, ``recall``, ``accuracy``; ``F_offset``, ``precision_offset`` and
+        ``recall_offset``, offsets counted; ``frame_F``, ``frame_precision``, ``frame_recall``;
         ``onset_deviation`` (median, seconds); ``recall_ceiling``; ``notes``, how many are
         estimated, and ``reference_notes``.
 
@@ -318,5 +319,5 @@ def evaluate(
 
 def _triple(form, *counts):
     precision, recall, f = precision_recall_f(*counts)
-    named = {"f": f, "precision": precision, "recall": recall}
+    named = {"F": f, "precision": precision, "recall": recall}
     return {(form or "{}").format(name): value for name, value in named.items()}

@@ -15,6 +15,7 @@ import numpy as np
 from nmfab.base.errors import UsageError
 from nmfab.postprocessing.pitch import NO_PITCH, unit_columns
 
+VERSION = 1
 THRESHOLDS = ("fixed", "adaptive")
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+VERSION = 1
 LOWEST, HIGHEST = 21, 108  # the keys of a piano, MIDI numbers
 NO_PITCH = 0
 
@@ -12,13 +13,15 @@ def fixed_pitches(rank):
     Parameters
     ----------
     rank : int
-        At most 88.
+        Number of templates.
 
     Returns
     -------
     np.ndarray [shape=(rank,), dtype=int]
+        MIDI numbers; 0 from the 89th template on, which start at random.
     """
-    return LOWEST + np.arange(rank)
+    pitches = LOWEST + np.arange(rank)
+    return np.where(pitches <= HIGHEST, pitches, NO_PITCH)
 
 
 def autocorrelation_pitches(W, *, sample_rate, n_fft, power=1, nearest=0.85, least=0.1):

@@ -1,0 +1,310 @@
+"""Transcription: which notes sound when, from a factorization of the spectrogram."""
+
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from nmfab.algorithms.init import VERSION as TEMPLATES_VERSION
+from nmfab.algorithms.init import harmonic_templates
+from nmfab.base.spectrum import frame_count, magnitudes, resample, to_mono
+from nmfab.base.types import Node, Param
+from nmfab.metrics import transcription as scoring
+from nmfab.postprocessing import notes as noting
+from nmfab.postprocessing import pitch as naming
+from nmfab.tasks import isolated
+from nmfab.tasks.contract import Metric, Task, task
+from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
+
+STFT_VERSION = 1
+_STFT = ("sample_rate", "window", "n_fft", "hop", "power", "excerpt")
+_NOTES = ("threshold", "thresholding", "average", "gap", "shortest")
+_PITCH = ("fixed", "autocorrelation", "harmonic", "oracle")
+_NMF = {"source": "features.stft", "frequencies": "frequencies"}
+
+
+@task("transcription", version=1)
+class Transcription(Task):
+    """Notes by NMF of the magnitude spectrogram.
+
+    Each template has one pitch, and its activation says when that pitch sounds. The row without
+    NMF is chosen by ``baseline``: ``salience``, the product WᵀV of unit-norm harmonic templates
+    with the spectrogram in the place of the activations. With a ``dictionary``, templates are
+    learned on isolated notes and held fixed. ``pitch`` oracle names the templates with a look at
+    the reference.
+    """
+
+    needs = ("audio", "notes")
+    params: ClassVar = {
+        **NMF_PARAMS,
+        "rank": Param(88, "number of components; 88 are the keys of a piano"),
+        "init": Param("harmonic", "starting factors", choices=NMF_PARAMS["init"].choices),
+        "baseline": Param(None, "a row without NMF", choices=(None, "salience")),
+        "dictionary": Param(
+            None,
+            "templates learned on isolated notes and held fixed: all the dataset has (isolated), "
+            "or those of one instrument, by name",
+        ),
+        "pitch": Param("fixed", "what names the templates", choices=_PITCH),
+        "sample_rate": Param(16000, "rate that audio is resampled to, Hz; null keeps the track's"),
+        "window": Param(2048, "length of the window, samples; null for n_fft"),
+        "n_fft": Param(2048, "length of the transform, samples"),
+        "hop": Param(320, "distance of the frames, samples"),
+        "power": Param(1, "V is the modulus to this power", choices=(1, 2)),
+        "excerpt": Param(30, "seconds from the beginning; null for the whole recording"),
+        "threshold": Param(0.07, "of activations, in parts of their global maximum"),
+        "thresholding": Param(
+            "adaptive",
+            "notes begin above the threshold, or above their past average plus it",
+            choices=noting.THRESHOLDS,
+        ),
+        "average": Param(0.2, "length of that past average, s"),
+        "gap": Param(0.05, "longest silence inside a note, s"),
+        "shortest": Param(0.05, "shortest note, s"),
+        "onset_tolerance": Param(0.05, "of onsets counted as right, s"),
+        "pitch_unit": Param(
+            "hz",
+            "unit of the pitches given to mir_eval; midi lets semitones pass, to reproduce figures "
+            "computed so",
+            choices=scoring.PITCH_UNITS,
+        ),
+    }
+    metrics: ClassVar = {
+        "F": Metric("F of notes: pitch and onset"),
+        "precision": Metric("precision of notes"),
+        "recall": Metric("recall of notes"),
+        "accuracy": Metric("notes found / (found + false + missed)"),
+        "F_offset": Metric("F of notes: pitch, onset and offset"),
+        "precision_offset": Metric("precision of notes, offset too"),
+        "recall_offset": Metric("recall of notes, offset too"),
+        "frame_F": Metric("F of pitches sounding every 10 ms, from counts over the recording"),
+        "frame_precision": Metric("precision of those"),
+        "frame_recall": Metric("recall of those"),
+        "onset_deviation": Metric(
+            "median of estimated − annotated onset of found notes", None, "s"
+        ),
+        "recall_ceiling": Metric(
+            "share of notes whose pitch has a template: bound of recall", None
+        ),
+        "notes": Metric("number of notes estimated", None),
+        "reference_notes": Metric("number of notes annotated", None),
+    }
+
+    def nodes(self, p):
+        """Return spectrogram, factorization, pitches, notes and scores."""
+        if p["baseline"] == "salience":
+            between, named = [_salience_node()], _plain_pitches("postprocessing.salience", {})
+        elif p["dictionary"] is not None:
+            learned = _dictionary_node(p)
+            between = [learned, nmf_node(p, source="features.stft", templates=learned.name)]
+            named = _dictionary_pitches(learned.name)
+        else:
+            between = [nmf_node(p, **_NMF)]
+            named = _pitches_node(p)
+        factors = between[-1].name
+        return [_stft_node(p), *between, named, _notes_node(p, factors), _metrics_node(p)]
+
+    def kind(self, p):
+        """Return ``"baseline"`` without NMF, ``"oracle"`` where pitches look at the reference."""
+        if p["baseline"] is not None:
+            return "baseline"
+        return "oracle" if p["dictionary"] is None and p["pitch"] == "oracle" else ""
+
+    def skip(self, p):
+        """Return why a setting cannot be computed, or None."""
+        if p["baseline"] is not None:
+            return None
+        if p["dictionary"] is not None:
+            return nmf_skip(p, templates="nmf.dictionary")
+        reason = nmf_skip(p, frequencies=_NMF["frequencies"])
+        if reason is None and p["pitch"] == "fixed":
+            harmonic = nmf_node(p, **_NMF).params.get("init") == "harmonic"
+            reason = None if harmonic else "pitch fixed goes with the templates of init harmonic"
+        return reason
+
+
+def _stft_node(p):
+    return Node(
+        name="features.stft",
+        compute=_stft,
+        params=_given(p, *_STFT),
+        parts=("audio",),
+        versions={"features.stft": STFT_VERSION},
+    )
+
+
+def _stft(params, *, audio):
+    """Return ``V``, ``frequencies`` (Hz) of its rows, ``step`` and ``duration`` (s)."""
+    own = int(audio["sample_rate"])
+    samples = to_mono(audio["samples"])
+    if params["excerpt"] is not None:
+        samples = samples[: round(params["excerpt"] * own)]
+    rate = params["sample_rate"] or own
+    duration = len(samples) / own
+    samples = resample(samples, own, rate)
+    n_fft, hop = params["n_fft"], params["hop"]
+    frames = np.arange(frame_count(len(samples), hop))
+    chunks = magnitudes(samples, frames, n_fft=n_fft, hop=hop, window=params["window"])
+    V = np.hstack(list(chunks)) ** params["power"]
+    frequencies = np.arange(len(V)) * rate / n_fft
+    return {"V": V, "frequencies": frequencies, "step": hop / rate, "duration": duration}
+
+
+def _salience_node():
+    return Node(
+        name="postprocessing.salience",
+        compute=_salience,
+        params={"baseline": "salience"},
+        inputs=("features.stft",),
+        versions={"nmf.init": TEMPLATES_VERSION},
+    )
+
+
+def _salience(params, *, stft):
+    W = naming.unit_columns(harmonic_templates(stft["frequencies"]))[0].astype(stft["V"].dtype)
+    return {"W": W, "H": W.T @ stft["V"]}
+
+
+def _dictionary_node(p):
+    return Node(
+        name="nmf.dictionary",
+        compute=_dictionary,
+        params=_given(p, "dictionary", "beta"),
+        parts=("notes",),
+        inputs=("features.stft",),
+        versions={"nmf.isolated": isolated.VERSION},
+        fit_tracks=partial(_isolated_tracks, p["dictionary"]),
+    )
+
+
+def _isolated_tracks(dictionary, dataset):
+    return dataset.isolated_ids(None if dictionary == "isolated" else dictionary)
+
+
+def _dictionary(params, *, stft, notes):
+    return isolated.learn_templates(stft, notes, beta=params["beta"])
+
+
+def _pitches_node(p):
+    if p["pitch"] == "fixed":
+        return _plain_pitches("nmf.factorize", {"pitch": "fixed"})
+    computes = {
+        "autocorrelation": _autocorrelation_pitches,
+        "harmonic": _harmonic_pitches,
+        "oracle": _oracle_pitches,
+    }
+    return Node(
+        name="postprocessing.pitches",
+        compute=computes[p["pitch"]],
+        params=_given(p, "pitch", *(("power",) if p["pitch"] == "autocorrelation" else ())),
+        parts=("notes",) if p["pitch"] == "oracle" else (),
+        inputs=("features.stft", "nmf.factorize"),
+        versions={"postprocessing.pitch": naming.VERSION},
+        small=True,
+    )
+
+
+def _plain_pitches(factors, params):
+    return Node(
+        name="postprocessing.pitches",
+        compute=_fixed_pitches,
+        params=params,
+        inputs=(factors,),
+        versions={"postprocessing.pitch": naming.VERSION},
+        small=True,
+    )
+
+
+def _dictionary_pitches(dictionary):
+    return Node(
+        name="postprocessing.pitches",
+        compute=_learned_pitches,
+        inputs=(dictionary,),
+        small=True,
+    )
+
+
+def _learned_pitches(params, *, dictionary):
+    return {"pitches": dictionary["pitches"]}
+
+
+def _fixed_pitches(params, **factors):
+    (given,) = factors.values()
+    return {"pitches": naming.fixed_pitches(given["W"].shape[1])}
+
+
+def _autocorrelation_pitches(params, *, stft, factorize):
+    frequencies = stft["frequencies"]
+    n_fft = 2 * (len(frequencies) - 1)
+    rate = float(frequencies[1]) * n_fft
+    found = naming.autocorrelation_pitches(
+        factorize["W"], sample_rate=rate, n_fft=n_fft, power=params["power"]
+    )
+    return {"pitches": found}
+
+
+def _harmonic_pitches(params, *, stft, factorize):
+    templates = harmonic_templates(stft["frequencies"])
+    pitches = naming.fixed_pitches(templates.shape[1])
+    return {"pitches": naming.harmonic_pitches(factorize["W"], templates, pitches)}
+
+
+def _oracle_pitches(params, *, stft, factorize, notes):
+    H = factorize["H"]
+    intervals = np.column_stack([notes["onsets"], notes["offsets"]])
+    times = np.arange(H.shape[1]) * float(stft["step"])
+    return {"pitches": naming.oracle_pitches(H, intervals, notes["pitches"], times)}
+
+
+def _notes_node(p, factors):
+    return Node(
+        name="postprocessing.estimate",
+        compute=_estimate,
+        params=_given(p, *_NOTES),
+        inputs=("features.stft", "postprocessing.pitches", factors),
+        versions={"postprocessing.notes": noting.VERSION},
+        small=True,
+    )
+
+
+def _estimate(params, *, stft, pitches, **factors):
+    """Return the notes and what they are scored with: the excerpt's length, templates' pitches."""
+    (given,) = factors.values()
+    activity, names = noting.merge_pitches(given["W"], given["H"], pitches["pitches"])
+    step = float(stft["step"])
+    onsets, offsets, found = noting.detect_notes(activity, names, step=step, **params)
+    return {
+        "onsets": onsets,
+        "offsets": offsets,
+        "pitches": found,
+        "available": names,
+        "duration": stft["duration"],
+    }
+
+
+def _metrics_node(p):
+    return Node(
+        name="metrics.transcription",
+        compute=_scores,
+        params=_given(p, "onset_tolerance", "pitch_unit"),
+        parts=("notes",),
+        inputs=("postprocessing.estimate",),
+        versions={"metrics.transcription": scoring.VERSION},
+        small=True,
+    )
+
+
+def _scores(params, *, notes, estimate):
+    return scoring.evaluate(
+        np.column_stack([notes["onsets"], notes["offsets"]]),
+        notes["pitches"],
+        np.column_stack([estimate["onsets"], estimate["offsets"]]),
+        estimate["pitches"],
+        duration=float(estimate["duration"]),
+        available_pitches=estimate["available"],
+        **params,
+    )
+
+
+def _given(p, *names):
+    return {name: p[name] for name in names}
