@@ -71,6 +71,8 @@ def _sample(program, pitch, sample_rate):
     if not loudest > 0:
         raise DataError(f"{soundfont()} has no sound for program {program}, pitch {pitch}")
     sound /= np.sqrt(loudest)
+    if drum:
+        sound = sound[: np.flatnonzero(np.abs(sound) > 1e-3)[-1] + 1]
     sound.flags.writeable = False
     return sound
 
