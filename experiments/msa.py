@@ -5,6 +5,7 @@ python experiments/msa.py -s '<"beta":[1,2],"dataset":"rwcpop">' -c        compu
 python experiments/msa.py -d                                               the table
 """
 
+from nmfab.cli import main
 from nmfab.experiment import Experiment
 
 experiment = Experiment(
@@ -52,4 +53,4 @@ experiment.add_plan(
 )
 
 if __name__ == "__main__":
-    raise SystemExit(experiment.main())
+    raise SystemExit(main(experiment))

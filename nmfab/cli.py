@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -115,11 +116,12 @@ def _act(experiment, options, parser):
 
 
 def _configure(experiment, options):
+    from nmfab.selector import parse_assignment
+
     for plugin in options.plugin:
         experiment.add_plugin(plugin)
     for assignment in options.set:
-        name, values = _assignment(assignment)
-        experiment.set(name, values)
+        experiment.set(*parse_assignment(assignment))
     for folder in options.data:
         if not folder.is_dir():
             raise UsageError(f"--data {folder}: there is no such folder")
@@ -130,15 +132,6 @@ def _configure(experiment, options):
     if options.threads is None and (options.compute or 1) > 1:
         experiment.threads = max(1, (os.cpu_count() or 1) // options.compute)
     experiment.track_choice = _tracks(options.tracks)
-
-
-def _assignment(text):
-    from nmfab.selector import parse_values
-
-    name, equals, values = text.partition("=")
-    if not equals or not name.strip():
-        raise UsageError(f"--set {text!r}: write NAME=VALUE, e.g. --set rank=32")
-    return name.strip(), parse_values(values)
 
 
 def _tracks(text):
@@ -165,65 +158,67 @@ def _positive(text):
 
 
 def _information(experiment, options):
-    from nmfab.report import terminal
+    from nmfab.report import runs
 
     context = experiment.context()
     names = experiment.grid.factors.get("dataset", [])
-    states = {name: context.dataset(name).status() for name in names}
-    _say(terminal.information(experiment, states))
+    _say(runs.information(experiment, {name: context.dataset(name).status() for name in names}))
 
 
 def _plan(experiment, options):
     from nmfab.explain import forecast
-    from nmfab.report import terminal
+    from nmfab.report import plans, runs
 
     settings = experiment.select(options.select)
     units, absent = experiment.units(settings, cached=True)
     cost = forecast(experiment.context(options.refresh), units)
-    _say(terminal.plan(experiment.grid, settings, units, absent, cost))
+    _say(plans.plan_text(experiment.grid, settings))
+    _say(runs.tracks_text(units, absent, cost))
 
 
 def _list(experiment, options):
-    from nmfab.report import terminal
+    from nmfab.report import plans
 
-    _say(terminal.settings(experiment.grid, experiment.select(options.select)))
+    _say(plans.list_text(experiment.select(options.select)))
 
 
 def _explain(experiment, options):
     from nmfab.explain import explain
-    from nmfab.report import terminal
+    from nmfab.report import runs
 
-    units, _ = experiment.units(experiment.select(options.select), cached=True)
-    _say(terminal.explanation(explain(experiment.context(options.refresh), units)))
+    units, absent = experiment.units(experiment.select(options.select), cached=True)
+    _say(runs.explanation(explain(experiment.context(options.refresh), units)))
+    for _, reason in absent.values():
+        _complain(reason)
 
 
 def _remove(experiment, options):
-    from nmfab.report import terminal
+    from nmfab.report import text
 
     keys = experiment.removable(options.select)
     count = sum(len(found) for found in keys.values())
     if not count:
-        _say("nothing to remove: no artifact of the selection exists")
+        _say("nothing to remove: there is no artifact that only the selection needs")
         return
-    if not options.yes and not _confirmed(f"remove {count} artifacts on {len(keys)} tracks?"):
+    if not options.yes and not _confirmed(f"remove {count} artifacts of {len(keys)} tracks?"):
         _say("nothing removed")
         return
     removed, freed = experiment.remove(keys)
-    _say(f"removed {removed} artifacts, {terminal.size(freed)}")
+    _say(f"removed {removed} artifacts, {text.size(freed)}")
 
 
 def _confirmed(question):
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} say --yes where nobody can be asked")
+        raise UsageError(f"{question} Say --yes where nobody can be asked")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _compute(experiment, options):
-    from nmfab.report import progress, terminal
+    from nmfab.report import progress, runs
 
     settings = experiment.select(options.select)
-    shown = options.progress or sys.stderr.isatty()
     total = len(experiment.units(settings)[0])
+    shown = options.progress or sys.stderr.isatty()
     with progress.bar(experiment.title, total, shown) as tell:
         report = experiment.compute(
             options.select,
@@ -234,26 +229,28 @@ def _compute(experiment, options):
         )
     for warning in report.warnings:
         _complain(f"warning: {warning}")
-    for line in terminal.failures(report, settings):
+    for line in runs.failures(report, settings):
         _complain(line)
     if report.failures:
         _complain(f"tracebacks: {experiment.cache / experiment.name / 'nmfab.log'}")
-    _say(terminal.outcome(report))
+    _say(runs.outcome(report))
     return 1 if report.failures else 0
 
 
 def _export(experiment, options):
     from nmfab.report import csv
 
-    results = experiment.results(options.select)
-    csv.write(results, options.export)
-    _say(f"{options.export}: {len(results.rows)} rows, one a setting and track")
+    count = csv.write(experiment.results(options.select), options.export)
+    _say(f"{options.export}: {count} rows, one for each setting on each track")
 
 
 def _display(experiment, options):
     from nmfab.report import terminal
 
-    _say(terminal.display(experiment.results(options.select), options.display))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    results = experiment.results(options.select)
+    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    _say(terminal.results_table(results, options.display, width=width, color=color))
 
 
 _ACTIONS = {
@@ -295,11 +292,11 @@ def tool(argv=None):
 
 def _check(file):
     from nmfab.algorithms.conformance import check_file
-    from nmfab.report import terminal
+    from nmfab.report import runs
 
     failed = 0
     for result in check_file(file):
-        _say(terminal.check(result))
+        _say(runs.check_line(result))
         failed += not result.passed
     _say("all checks passed" if not failed else f"{failed} checks failed")
     return 1 if failed else 0
