@@ -27,7 +27,7 @@ for name, beta, power in (("nmf", [2, 1], 1), ("is", [0], 2)):
         init=["random"],
         seed=[0, 1, 2, 3, 4],
         grouping=["mfcc", "oracle"],
-        mask=["wiener2"],
+        masking=["wiener2"],
     )
 
 # What any result must beat, and what no result can.
@@ -46,7 +46,7 @@ experiment.add_plan(
     rank=[16],
     init=["random"],
     seed=[0],
-    mask=["wiener2"],
+    masking=["wiener2"],
 )
 
 if __name__ == "__main__":

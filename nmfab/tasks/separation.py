@@ -81,7 +81,7 @@ class Separation(Task):
         ),
         "n_sources": Param(4, "groups that k-means makes"),
         "kmeans_seed": Param(0, "seed of the 10 starts of k-means"),
-        "mask": Param(
+        "masking": Param(
             "wiener2", "Wiener mask of exponent 1 or 2, or W·H itself", choices=masking.MASKS
         ),
         "bss_backend": Param("nmfab", "who computes BSS Eval", choices=scoring.BACKENDS),
@@ -204,7 +204,7 @@ def _metrics_node(p):
     inputs, read = (), ()
     if p["baseline"] in (None, "dictionary"):
         own = ("channels",) if p["baseline"] is None else ()
-        read = (*_TRANSFORM, "power", "mask", *own)
+        read = (*_TRANSFORM, "power", "masking", *own)
         inputs = tuple(n.name for n in _estimating_nodes(p) if n.stage != "features")
     elif p["baseline"] in ("hpss", *masking.IDEAL):
         read = _TRANSFORM

@@ -166,7 +166,7 @@ def _masked(params, samples, n_stems, grouping, dictionary, factorizations):
         n_fft=params["n_fft"],
         hop=params["hop"],
         power=params["power"],
-        mask=params["mask"],
+        mask=params["masking"],
     )
     return sound, ~scoring.silent(sound)
 
