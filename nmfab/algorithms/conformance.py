@@ -10,6 +10,7 @@ import numpy as np
 
 from nmfab.algorithms import frame
 from nmfab.algorithms.contract import ALGORITHMS
+from nmfab.algorithms.loop import to_host
 from nmfab.base.errors import NmfabError, UsageError
 from nmfab.base.registry import load_plugin, source_file
 
@@ -119,7 +120,7 @@ def _close(algorithm, first, second, tolerance, what):
 def check_yields(algorithm):
     """Drive the generator by hand: what it yields, how often, and that V is left alone."""
     for setting in _settings(algorithm):
-        loop = frame.prepare(setting, _problem())
+        loop = frame.prepare([setting], _problem())
         before = _copied(loop.V)
         own = {"n_iter": ITERATIONS} if algorithm.stops == "self" else {}
         generator = loop.begin(**own)
@@ -138,7 +139,7 @@ def check_yields(algorithm):
 
 
 def _copied(V):
-    return [np.array(values) for values in (V.values() if isinstance(V, dict) else [V])]
+    return [to_host(values) for values in (V.values() if isinstance(V, dict) else [V])]
 
 
 def _check_arrays(algorithm, state):
@@ -267,6 +268,8 @@ def check_batches(algorithm):
     for name in set(names) & {f"{algorithm.name}.{own}" for own in algorithm.own}:
         value = algorithm.own[name.partition(".")[2]]
         settings += [setting | {name: 2 * value} for setting in settings]
+    # called as it is, because the frame turns to single calls where a batch dies
+    frame.prepare([one for one in settings if one["beta"] > 0], _problem()).run()
     together = frame.factorize_batch(settings, _problem())
     worst = 0
     for setting, result in zip(settings, together, strict=True):
@@ -283,8 +286,8 @@ def check_templates(algorithm):
         return None
     templates = np.random.default_rng(2).random((24, RANK)) + 0.1
     for setting in _settings(algorithm):
-        loop = frame.prepare(setting, _problem(), templates=templates)
-        start = np.array(loop.factors[0])
+        loop = frame.prepare([setting], _problem(), templates=templates)
+        start = to_host(loop.factors[0])
         outcome = loop.run()[0]
         if isinstance(outcome, Exception):
             raise outcome

@@ -5,6 +5,8 @@ back at the end (H, where W is held fixed). `settings` says what of a setting is
 the generator.
 """
 
+import logging
+
 import numpy as np
 
 from nmfab.algorithms.contract import ALGORITHMS, Problem
@@ -23,6 +25,8 @@ from nmfab.algorithms.settings import (
 )
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.resources import current_resources, resolve_device
+
+logger = logging.getLogger("nmfab")
 
 __all__ = [
     "absent",
@@ -191,6 +195,7 @@ def _together(data, settings):
     except NmfabError as error:
         if len(settings) == 1:
             return [error]
+        logger.warning("a batch of %d failed, each is computed alone: %s", len(settings), error)
     return [_together(data, [read])[0] for read in settings]
 
 
@@ -226,11 +231,14 @@ def _loop(algorithm, data, settings):
     return loop, [filled for _, filled in starts]
 
 
-def prepare(params, V, frequencies=None, templates=None):
-    """Return the `Loop` that `factorize` would run, for looking at single iterations."""
-    read = parameters(params, templates=templates is not None)
-    data = _Data(V, read["dtype"], frequencies, templates)
-    return _loop(ALGORITHMS[read["algorithm"]], data, [read])[0]
+def prepare(settings, V, frequencies=None, templates=None):
+    """Return the `Loop` of one call of the algorithm, for looking at single iterations.
+
+    Arguments are those of `factorize_batch`; the settings must be such that they share a call.
+    """
+    read = [parameters(params, templates=templates is not None) for params in settings]
+    data = _Data(V, read[0]["dtype"], frequencies, templates)
+    return _loop(ALGORITHMS[read[0]["algorithm"]], data, read)[0]
 
 
 def _options(algorithm, data, settings):

@@ -250,10 +250,10 @@ def _on_host(model):
                 arrays[name] = getattr(model, method)()
     else:
         arrays = {"W": model[0], "H": model[1]}
-    return {name: _to_host(value) for name, value in arrays.items()}
+    return {name: to_host(value) for name, value in arrays.items()}
 
 
-def _to_host(value):
+def to_host(value):
     """Return a copy in main memory of an array or a tensor of any device."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()

@@ -1,0 +1,223 @@
+"""The algorithms against a slow reference, each other, and what the papers promise."""
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+from nmfab.algorithms import ALGORITHMS, frame
+from nmfab.algorithms.torch_mu import TOGETHER
+from nmfab.base.errors import ComputationError
+
+MU = ["nnfac_mu", "sklearn_mu", "torch_mu"]
+LEAST_SQUARES = ["nnfac_hals", "sklearn_cd", "torch_hals"]
+
+
+def pairs(*betas):
+    """Return the (algorithm, beta) that there are."""
+    settings = [(name, beta) for name in (*MU, *LEAST_SQUARES) for beta in betas]
+    return [(name, beta) for name, beta in settings if not refused(name, beta)]
+
+
+def refused(name, beta):
+    return frame.skip({"algorithm": name, "beta": beta})
+
+
+@pytest.fixture
+def V():
+    rng = np.random.default_rng(0)
+    return rng.random((30, 5)) @ rng.random((5, 40)) + 0.2 * rng.random((30, 40))
+
+
+def run(name, V, **more):
+    p = {"algorithm": name, "beta": 2, "rank": 5, "init": "random", "stop": 50}
+    return frame.factorize(p | {"dtype": "float64"} | more, V)
+
+
+def model(result):
+    return result["W"] @ result["H"]
+
+
+def apart(first, second):
+    return abs(model(first) - model(second)).max() / abs(model(second)).max()
+
+
+def slow_multiplicative_update(V, W, H, beta, iterations):
+    """Févotte and Idier (2011), one entry at a time, H before W."""
+    gamma = 1 / (2 - beta) if beta < 1 else (1 / (beta - 1) if beta > 2 else 1)
+    (m, rank), n = W.shape, H.shape[1]
+    for _ in range(iterations):
+        K = W @ H
+        new = H.copy()
+        for k in range(rank):
+            for j in range(n):
+                up = sum(W[i, k] * K[i, j] ** (beta - 2) * V[i, j] for i in range(m))
+                down = sum(W[i, k] * K[i, j] ** (beta - 1) for i in range(m))
+                new[k, j] = H[k, j] * (up / down) ** gamma
+        H, K = new, W @ new
+        new = W.copy()
+        for i in range(m):
+            for k in range(rank):
+                up = sum(H[k, j] * K[i, j] ** (beta - 2) * V[i, j] for j in range(n))
+                down = sum(H[k, j] * K[i, j] ** (beta - 1) for j in range(n))
+                new[i, k] = W[i, k] * (up / down) ** gamma
+        W = new
+    return W, H
+
+
+@pytest.mark.parametrize("beta", [0, 0.5, 1, 1.5, 2, 3])
+def test_multiplicative_updates_agree_with_the_slow_reference(beta):
+    rng = np.random.default_rng(1)
+    V = rng.random((8, 9)) + 0.05
+    setting = {"algorithm": "torch_mu", "beta": beta, "rank": 3, "init": "random", "stop": 50}
+    loop = frame.prepare([setting | {"dtype": "float64"}], V)
+    W, H = slow_multiplicative_update(loop.V.numpy(), *(x.numpy() for x in loop.factors), beta, 50)
+    expected = W @ H * V.mean()
+    for name in MU:
+        found = model(run(name, V, beta=beta, rank=3))
+        np.testing.assert_allclose(found, expected, rtol=1e-6, err_msg=name)
+
+
+def test_multiplicative_updates_agree_below_beta_0_where_nn_fac_refuses(V):
+    first, second = (run(name, V, beta=-0.5) for name in ("torch_mu", "sklearn_mu"))
+    np.testing.assert_allclose(model(first), model(second), rtol=1e-6)
+    with pytest.raises(ComputationError, match="nn_fac refuses a beta below 0"):
+        run("nnfac_mu", V, beta=-0.5)
+
+
+def test_hals_is_the_coordinate_descent_of_scikit_learn(V):
+    # both sweep row after row with the products of the pass: the same algorithm in other words
+    np.testing.assert_allclose(
+        model(run("torch_hals", V)), model(run("sklearn_cd", V)), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_hals_with_many_inner_passes_is_that_of_nn_fac(V):
+    passes = {"torch_hals.inner": 100}
+    assert apart(run("torch_hals", V, stop=5, **passes), run("nnfac_hals", V, stop=5)) < 1e-4
+
+
+@pytest.mark.parametrize(("name", "beta"), pairs(-0.5, 0, 0.5, 1, 1.5, 2, 3))
+@pytest.mark.parametrize("start", ["random", "nndsvda"])
+def test_loss_never_rises(V, name, beta, start):
+    loss = run(name, V, beta=beta, init=start)["loss"]
+    assert (np.diff(loss) <= 1e-12 * loss[:-1]).all()
+    assert loss[-1] < 0.9 * loss[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "beta"), [*(("torch_mu", beta) for beta in (0, 0.5, 1, 2, 3)), ("torch_hals", 2)]
+)
+def test_stationarity_falls_towards_zero(V, name, beta):
+    kkt = run(name, V, beta=beta, stop=3000)["kkt"]
+    assert kkt[-1] < 1e-3 * kkt[0]
+
+
+@pytest.mark.parametrize("name", sorted({*MU, *LEAST_SQUARES}))
+@pytest.mark.parametrize("scale", [1e6, 1e-6])
+def test_scale_of_V_scales_the_model_and_nothing_else(V, name, scale):
+    betas = (2,) if name in LEAST_SQUARES else (0, 1, 2)
+    for beta in betas:
+        reference, scaled = run(name, V, beta=beta), run(name, scale * V, beta=beta)
+        np.testing.assert_allclose(model(scaled), scale * model(reference), rtol=1e-8)
+        np.testing.assert_allclose(scaled["loss"], reference["loss"], rtol=1e-8)
+        assert scaled["scale"] == pytest.approx(scale * V.mean())
+
+
+@pytest.mark.parametrize(("name", "beta"), pairs(0, 1, 2))
+def test_silent_rows_and_columns_are_silent_in_the_model(V, name, beta):
+    V[:, 7], V[3], V[:, 20] = 0, 0, 0
+    for start in ("random", "nndsvda", "nndsvd"):
+        found = model(run(name, V, beta=beta, init=start))
+        assert np.isfinite(found).all()
+        assert max(found[:, 7].max(), found[:, 20].max(), found[3].max()) < 1e-6 * found.max()
+
+
+@pytest.mark.parametrize("name", MU)
+def test_zeros_in_V_at_beta_0_are_the_floor(V, name):
+    V[np.random.default_rng(3).random(V.shape) < 0.2] = 0
+    raised = np.maximum(V / V.mean(), 1e-10) * V.mean()
+    np.testing.assert_allclose(
+        model(run(name, V, beta=0, stop=20)), model(run(name, raised, beta=0, stop=20)), rtol=1e-5
+    )
+    assert np.isfinite(run(name, V, beta=0, stop=200)["loss"]).all()
+
+
+def test_zeros_of_the_start_stay_in_torch_mu(V):
+    loop = frame.prepare([{"init": "nndsvd", "rank": 5, "stop": 30, "beta": 1}], V)
+    zero = (loop.factors[0] == 0).numpy()
+    assert zero.any()
+    outcome = loop.run()[0]
+    np.testing.assert_array_equal(outcome.arrays["W"][zero], 0)
+
+
+@pytest.mark.parametrize("name", [*MU, *LEAST_SQUARES])
+def test_float32_is_float64_rounded(V, name):
+    for beta in (2,) if name in LEAST_SQUARES else (0, 0.5, 1, 2, 3):
+        single, double = (run(name, V, beta=beta, dtype=d) for d in ("float32", "float64"))
+        assert single["W"].dtype == single["H"].dtype == np.float32
+        assert apart(single, double) < 1e-4
+        np.testing.assert_allclose(single["loss"][-1], double["loss"][-1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("most", [1, 2500, 1 << 18])
+def test_a_batch_gives_what_each_gives_alone(V, most, monkeypatch):
+    # alone, in pairs, and all problems of one beta at once
+    monkeypatch.setitem(TOGETHER, "cpu", most)
+    settings = [
+        {"beta": beta, "init": init, "seed": seed, "stop": 50, "rank": 5}
+        for seed in (0, 1, 2)
+        for init in ("random", "nndsvda")
+        for beta in (2, 0, 1, 0.5, -1)
+    ]
+    together = frame.factorize_batch(settings, V)
+    for setting, result in zip(settings, together, strict=True):
+        alone = frame.factorize(setting, V)
+        assert apart(result, alone) < 1e-5, setting
+        np.testing.assert_array_equal(result["iteration"], alone["iteration"])
+
+
+def test_hals_batches_too(V):
+    settings = [
+        {"algorithm": "torch_hals", "beta": 2, "init": "random", "seed": seed, "stop": 20}
+        for seed in range(3)
+    ]
+    for setting, result in zip(settings, frame.factorize_batch(settings, V), strict=True):
+        assert apart(result, frame.factorize(setting, V)) < 1e-5
+
+
+@pytest.mark.parametrize("name", [n for n in MU + LEAST_SQUARES if not n.startswith("sklearn")])
+def test_fixed_templates_leave_a_convex_problem_that_is_solved(V, name):
+    templates = 1e-6 * np.random.default_rng(5).random((30, 4))
+    setting = {"algorithm": name, "beta": 2, "stop": 3000, "dtype": "float64"}
+    result = frame.factorize(setting, V, templates=templates)
+    np.testing.assert_array_equal(result["W"], templates)
+    expected = np.stack([templates @ nnls(templates, column)[0] for column in V.T], axis=1)
+    np.testing.assert_allclose(model(result), expected, atol=1e-3 * V.max())
+    assert result["kkt"][-1] < 1e-3
+
+
+def test_what_cannot_be_minimized_is_refused_with_the_reason():
+    assert refused("torch_hals", 1) == "torch_hals minimizes the divergence of beta 2 only"
+    assert refused("sklearn_cd", 0) == "sklearn_cd minimizes the divergence of beta 2 only"
+    assert refused("nnfac_mu", -1) == "nn_fac refuses a beta below 0 (here -1)"
+    assert [refused("torch_mu", beta) for beta in (-2, 0, 0.3, 5)] == [None] * 4
+
+
+def test_scikit_learn_cannot_hold_templates(V):
+    with pytest.raises(ComputationError, match="no keyword update_W"):
+        frame.factorize({"algorithm": "sklearn_mu"}, V, templates=np.ones((30, 2)))
+
+
+def test_harmonic_start_runs_where_the_lowest_bins_are_in_no_template():
+    frequencies = np.arange(1025) * 22050 / 2048
+    V = np.random.default_rng(0).random((1025, 6))
+    for name in MU:
+        for beta in (0, 1, 2):
+            p = {"algorithm": name, "beta": beta, "rank": 88, "init": "harmonic", "stop": 10}
+            result = frame.factorize(p, V, frequencies=frequencies)
+            assert np.isfinite(model(result)).all(), (name, beta)
+
+
+def test_everything_registered_declares_a_version():
+    built_in = [ALGORITHMS[name] for name in (*MU, *LEAST_SQUARES)]
+    assert all(one.version for one in built_in)
