@@ -7,6 +7,7 @@ list), as libsndfile and ffmpeg do; without that statement it stays.
 """
 
 import logging
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -103,11 +104,33 @@ def _channels(frame):
 
 
 def _stated_length(container, stream, rate, path):
+    """Return how many samples the header states, or None where it states nothing."""
     if stream.duration is None or container.format.name == "ogg":
         return None
+    if container.format.name == "wav":
+        return _wav_length(path)  # ffmpeg reports what is there
     if container.format.name == "mp3" and not _has_mp3_header(path):
         return None  # ffmpeg guesses from the bit rate, which a variable one makes wrong
     return float(stream.duration * stream.time_base) * rate
+
+
+def _wav_length(path):
+    """Return the length that the data chunk of a wav states; writers to a pipe do not know it."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"RIFF":
+            return None
+        file.seek(12)
+        block = None
+        while len(head := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", head)
+            if name == b"data":
+                known = block and 0 < size < 0x7FFFFFFF
+                return size // block if known else None
+            if name == b"fmt ":
+                block = struct.unpack("<12xH", file.read(14))[0]
+                size -= 14
+            file.seek(size + size % 2, 1)
+    return None
 
 
 def _has_mp3_header(path):
