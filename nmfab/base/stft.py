@@ -4,6 +4,7 @@ import numpy as np
 
 from nmfab.base.spectrum import frame_count
 
+VERSION = 1
 _CHUNK = 512  # frames transformed at once: some 10 MB at n_fft 2048
 
 
@@ -80,6 +81,29 @@ def istft(spectra, *, n_fft, hop, length):
     # Where no window reaches, the signal is zero and stays so.
     safe = np.where(weight[kept] > 1e-8, weight[kept], 1.0).astype(real)
     return signal[..., kept] / safe
+
+
+def spectrogram(samples, *, n_fft, hop, power):
+    """Return the mean over channels of ``|X|**power``, the V that shared factors model.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(channels, samples)]
+        A signal.
+    n_fft, hop : int
+        See `stft`.
+    power : int
+        1 for magnitudes, 2 for powers.
+
+    Returns
+    -------
+    np.ndarray [shape=(1 + n_fft // 2, frames)]
+        Of the dtype of `samples`.
+    """
+    total = 0.0
+    for signal in samples:
+        total = total + np.abs(stft(signal, n_fft=n_fft, hop=hop)) ** power
+    return total / np.asarray(len(samples), dtype=samples.dtype)
 
 
 def _hann(n_fft):

@@ -7,7 +7,7 @@ sound are computed from W and H when they are needed.
 import numpy as np
 
 from nmfab.base.errors import UsageError
-from nmfab.base.stft import istft, stft
+from nmfab.base.stft import istft, spectrogram, stft
 
 VERSION = 1
 MASKS = ("wiener1", "wiener2", "direct")
@@ -183,29 +183,6 @@ def _check_frames(spectrum, W, H):
 
 def _sounds(masked, signal, n_fft, hop):
     return istft(masked, n_fft=n_fft, hop=hop, length=len(signal)).astype(np.float32)
-
-
-def spectrogram(samples, *, n_fft, hop, power):
-    """Return the mean over channels of ``|X|**power``, the V that shared factors model.
-
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(channels, samples)]
-        A signal.
-    n_fft, hop : int
-        See `nmfab.base.stft.stft`.
-    power : int
-        1 for magnitudes, 2 for powers.
-
-    Returns
-    -------
-    np.ndarray [shape=(1 + n_fft // 2, frames)]
-        Of the dtype of `samples`.
-    """
-    total = 0.0
-    for signal in samples:
-        total = total + np.abs(stft(signal, n_fft=n_fft, hop=hop)) ** power
-    return total / np.asarray(len(samples), dtype=samples.dtype)
 
 
 def ideal_estimates(samples, stems, kind, *, n_fft, hop):

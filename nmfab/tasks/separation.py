@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from nmfab.algorithms import frame
+from nmfab.base import stft
 from nmfab.base.errors import DataError
 from nmfab.base.types import Node, Param
 from nmfab.datasets import DATASETS
@@ -19,6 +20,8 @@ _BASELINES = (None, "mixture", "silence", "hpss", *masking.IDEAL, "dictionary")
 _ORACLES = (*masking.IDEAL, "dictionary")
 _EXCERPT = ("mono", "start", "duration")
 _TRANSFORM = ("n_fft", "hop")
+_STFT = {"features.stft": compute.STFT_VERSION, "base.stft": stft.VERSION}
+_OWN = {"task.separation": compute.VERSION}
 _HELP = {
     "si_sdr": "scale-invariant SDR of the whole track",
     "sdr": "SDR of the whole track, scale included",
@@ -169,7 +172,7 @@ def _stft_node(p):
         compute=compute.spectrograms,
         params=_given(p, *_EXCERPT, *_TRANSFORM, "power", "channels"),
         parts=("audio",),
-        versions={"features.stft": compute.STFT_VERSION},
+        versions=_STFT,
     )
 
 
@@ -179,7 +182,7 @@ def _dictionary_node(p):
         compute=compute.dictionary,
         params=frame.parameters(p) | _given(p, *_EXCERPT, *_TRANSFORM, "power"),
         parts=("stems",),
-        versions=frame.versions(p) | {"features.stft": compute.STFT_VERSION},
+        versions=frame.versions(p) | _STFT | _OWN,
         absent=frame.absent(p),
     )
 
@@ -194,7 +197,7 @@ def _grouping_node(p):
         params=_given(p, "grouping", "channels", *read),
         parts=("audio",) if blind else ("stems",),
         inputs=factors,
-        versions={"postprocessing.grouping": grouping.VERSION},
+        versions={"postprocessing.grouping": grouping.VERSION} | _STFT | _OWN,
         small=True,
     )
 
@@ -220,8 +223,9 @@ def _metrics_node(p):
             "metrics.separation": scoring.VERSION,
             "metrics.bss_eval": bss_eval.VERSION,
             "postprocessing.masking": masking.VERSION,
-            "features.stft": compute.STFT_VERSION,
-        },
+        }
+        | _STFT
+        | _OWN,
         small=True,
     )
 

@@ -5,10 +5,12 @@ import numpy as np
 from nmfab.algorithms import frame
 from nmfab.base.errors import DataError
 from nmfab.base.spectrum import to_mono
+from nmfab.base.stft import spectrogram
 from nmfab.metrics import separation as scoring
 from nmfab.postprocessing import grouping, masking
 
-STFT_VERSION = 1
+STFT_VERSION = 1  # of `excerpt` and `spectrograms`
+VERSION = 1  # of the rest
 
 
 def excerpt(samples, sample_rate, params):
@@ -52,12 +54,12 @@ def spectrograms(params, *, audio):
     samples = excerpt(audio["samples"], int(audio["sample_rate"]), params)
     options = {name: params[name] for name in ("n_fft", "hop", "power")}
     if params["channels"] == "shared":
-        return {"V": masking.spectrogram(samples, **options)}
+        return {"V": spectrogram(samples, **options)}
     if len(samples) != 2:
         raise DataError(
             f"the track has {len(samples)} channels, and channels=separate takes two: use shared"
         )
-    left, right = (masking.spectrogram(channel[None], **options) for channel in samples)
+    left, right = (spectrogram(channel[None], **options) for channel in samples)
     return {"V": left, "V_right": right}
 
 
@@ -74,7 +76,7 @@ def dictionary(params, *, stems):
     templates, groups = [], []
     for place, index in enumerate(active):
         rank = params["rank"] // len(active) + (place < params["rank"] % len(active))
-        V = masking.spectrogram(samples[index], **options)
+        V = spectrogram(samples[index], **options)
         # Templates of unit mean weigh alike in the start of the mixture's activations.
         W = frame.factorize(params | {"rank": rank}, V)["W"]
         mean = W.mean(axis=0)
@@ -109,7 +111,7 @@ def oracle_grouping(params, *, stems, factorize, factorize_right=None):
     channels = [samples] if len(factors) == 1 else [samples[:, [c]] for c in range(len(factors))]
     groups = []
     for (W, H), heard in zip(factors, channels, strict=True):
-        powers = np.stack([masking.spectrogram(stem, **options, power=2) for stem in heard])
+        powers = np.stack([spectrogram(stem, **options, power=2) for stem in heard])
         groups.append(grouping.group_by_oracle(W, H, powers))
     return {"groups": np.stack(groups), "n_sources": len(samples)}
 
