@@ -5,17 +5,14 @@ The only file that imports doce (0.1): `Factor`, its `mask` with explicit index 
 settings of one plan in the factors of another) is kept out by explicit indices.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from nmfab.algorithms import ALGORITHMS
 from nmfab.base.errors import NmfabError, UsageError
 from nmfab.base.registry import unknown
-from nmfab.base.values import canonical, canonical_json, same
-from nmfab.datasets import DATASETS
-from nmfab.features import FEATURES
+from nmfab.base.values import canonical, canonical_json
+from nmfab.factors import Checker, holds, identity, override, token
 from nmfab.selector import format_selector, format_terms, format_value, parse
 
 MARKED = ("baseline", "oracle")
@@ -131,10 +128,12 @@ class Grid:
 
     def __init__(self, task, plans, fixed=None, overrides=None):
         self.task = task
-        self._reserved = _reserved_names()
-        plans, fixed = _override(plans, fixed or {}, overrides or {})
-        self.fixed = {name: self._check(name, value) for name, value in fixed.items()}
-        self.plans = {name: self._check_plan(name, factors) for name, factors in plans.items()}
+        plans, fixed = override(plans, fixed or {}, overrides or {})
+        check = Checker(task, _reserved_names())
+        self.fixed = {name: check.value(name, value) for name, value in fixed.items()}
+        self.plans = {
+            name: check.plan(name, factors, self.fixed) for name, factors in plans.items()
+        }
         self._names = list(dict.fromkeys(name for plan in self.plans.values() for name in plan))
         found = self._expand()
         self.factors = self._gather(found)
@@ -180,7 +179,7 @@ class Grid:
         columns, single = set(), []
         for name in self.factors:
             having = [s for s in settings if name in s.values]
-            count = len({_token(s.values[name]) for s in having})
+            count = len({token(s.values[name]) for s in having})
             names_marked = ordinary and having and all(s.kind for s in having)
             if count > 1 or names_marked:
                 columns.add(name)
@@ -201,42 +200,6 @@ class Grid:
                 found[name] = having[0].values[name]
         return found
 
-    # Names and values
-
-    def _check_plan(self, plan, factors):
-        if not isinstance(plan, str) or not plan or "/" in plan:
-            raise UsageError(f"plan {plan!r}: a name without '/' is needed")
-        checked = {}
-        for name, modalities in factors.items():
-            if isinstance(modalities, (str, Mapping)) or not hasattr(modalities, "__iter__"):
-                modalities = [modalities]
-            found = []
-            for value in modalities:
-                value = self._check(name, value)
-                if not any(same(value, known) for known in found):
-                    found.append(value)
-            if not found:
-                raise UsageError(f"plan {plan}: factor {name} has no modality")
-            checked[name] = found
-        if "dataset" not in checked and "dataset" not in {**self.task.params, **self.fixed}:
-            raise UsageError(f"plan {plan} names no dataset: add dataset=[...]")
-        return checked
-
-    def _check(self, name, value):
-        """Return a canonical value, or raise UsageError."""
-        if name in self._reserved or name.startswith("_"):
-            raise UsageError(f"factor {name!r}: doce reserves this name, choose another")
-        if name != "dataset" and name not in self.task.params and not _is_component_param(name):
-            names = ["dataset", *self.task.params]
-            raise UsageError(unknown("factor or parameter", name, dict.fromkeys(names)))
-        value = canonical(value)
-        if name == "dataset":
-            DATASETS[value]
-        choices = getattr(self.task.params.get(name), "choices", None)
-        if choices is not None and not any(same(value, canonical(c)) for c in choices):
-            raise UsageError(unknown(f"modality of {name}", value, choices))
-        return value
-
     # Expansion
 
     def _expand(self):
@@ -251,9 +214,9 @@ class Grid:
                 reason = self.task.skip(parameters)
                 if reason is not None:
                     item = LeftOut(self._values(parameters, base, chosen, skip=True), reason, plan)
-                    identity = (_identity(item.values), reason)
-                    if identity not in left:
-                        left.add(identity)
+                    key = (identity(item.values), reason)
+                    if key not in left:
+                        left.add(key)
                         self.left_out.append(item)
                     continue
                 self._add(found, plan, parameters, base)
@@ -261,15 +224,13 @@ class Grid:
 
     def _add(self, found, plan, parameters, base):
         values = self._values(parameters, base)
-        identity = _identity(values)
-        known = found.get(identity)
+        key = identity(values)
+        known = found.get(key)
         if known is None:
             full = {**base, **values}
-            found[identity] = Setting(values, full, (plan,), self.task.kind(full))
+            found[key] = Setting(values, full, (plan,), self.task.kind(full))
         elif plan not in known.plans:
-            found[identity] = Setting(
-                known.values, known.parameters, (*known.plans, plan), known.kind
-            )
+            found[key] = Setting(known.values, known.parameters, (*known.plans, plan), known.kind)
 
     def _values(self, parameters, base, chosen=None, skip=False):
         """Return the factors that a combination reads, with their modalities."""
@@ -305,10 +266,10 @@ class Grid:
         factors = {name: [] for name in self._names}
         for plan in self.plans.values():
             for name, modalities in plan.items():
-                factors[name].extend(m for m in modalities if not _holds(factors[name], m))
+                factors[name].extend(m for m in modalities if not holds(factors[name], m))
         for setting in found.values():  # a plan may read at its default what another one varies
             for name, value in setting.values.items():
-                if not _holds(factors[name], value):
+                if not holds(factors[name], value):
                     factors[name].append(value)
         return factors
 
@@ -320,12 +281,12 @@ class Grid:
         for name, modalities in self.factors.items():
             setattr(factor, name, [*modalities, ABSENT])
         index = {
-            name: {_token(m): i for i, m in enumerate(modalities)}
+            name: {token(m): i for i, m in enumerate(modalities)}
             for name, modalities in self.factors.items()
         }
         rows = [
             [
-                index[name][_token(setting.values[name])]
+                index[name][token(setting.values[name])]
                 if name in setting.values
                 else len(self.factors[name])
                 for name in self.factors
@@ -358,7 +319,7 @@ class Grid:
             if name not in self.factors:
                 raise UsageError(self._unknown_factor(name))
             for value in wanted:
-                if not _holds(self.factors[name], value):
+                if not holds(self.factors[name], value):
                     shown = [format_value(m) for m in self.factors[name]]
                     raise UsageError(unknown(f"modality of {name}", value, shown))
         return item.plan, item.factors
@@ -383,7 +344,7 @@ class Grid:
             else:
                 plans = setting.plans if plan is None else (plan,)
                 offered = [m for p in plans for m in self.plans[p].get(name, ())]
-            if any(_holds(wanted, modality) for modality in offered):
+            if any(holds(wanted, modality) for modality in offered):
                 named = named or name != "dataset"
             elif name in setting.values or setting.kind not in MARKED:
                 return 0
@@ -397,28 +358,12 @@ class Grid:
             for item in self.left_out
             for plan, factors in alternatives
             if (plan is None or plan == item.plan)
-            and all(_holds(w, item.values[n]) for n, w in factors.items() if n in item.values)
+            and all(holds(w, item.values[n]) for n, w in factors.items() if n in item.values)
         }
         why = f" ({'; '.join(reasons)})" if reasons else ""
         text = selector if isinstance(selector, str) else format_selector(parse(selector))
         text = " ".join(text.split())
         return f"the selector {text} selects none of the {len(self.settings)} settings{why}"
-
-
-def _override(plans, fixed, overrides):
-    """Put what the command line sets into plans and fixed parameters."""
-    plans = {name: dict(factors) for name, factors in plans.items()}
-    fixed = dict(fixed)
-    for name, modalities in overrides.items():
-        if isinstance(modalities, (str, Mapping)) or not hasattr(modalities, "__iter__"):
-            modalities = [modalities]
-        modalities = list(modalities)
-        for factors in plans.values():
-            if name in factors or len(modalities) > 1:
-                factors[name] = modalities
-        if len(modalities) == 1:
-            fixed[name] = modalities[0]
-    return plans, fixed
 
 
 def _reserved_names():
@@ -428,38 +373,12 @@ def _reserved_names():
     return {"id", "merge", *dir(doce.Factor()), *dir(doce.Setting)}
 
 
-def _is_component_param(name):
-    """Tell whether ``NAME.param`` names a parameter of a registered algorithm or feature."""
-    component, dot, param = name.partition(".")
-    for registry in (ALGORITHMS, FEATURES):
-        if dot and component in registry:
-            known = registry[component].defaults
-            if param not in known:
-                raise UsageError(unknown(f"parameter of {component}", param, known))
-            return True
-    return False
-
-
 def _signature(nodes):
     return [(n.name, dict(n.params), tuple(n.inputs), dict(n.versions)) for n in nodes]
 
 
-def _token(value):
-    """Return a hashable that is equal for the same modalities only (1 is not true)."""
-    scalar = value is None or isinstance(value, (bool, int, float, str))
-    return (type(value), value) if scalar else canonical_json(value)
-
-
-def _identity(values):
-    return tuple((name, _token(value)) for name, value in values.items())
-
-
-def _holds(modalities, value):
-    return any(same(value, known) for known in modalities)
-
-
 def _alike(settings, columns):
-    shown = {_identity({n: v for n, v in s.values.items() if n in columns}) for s in settings}
+    shown = {identity({n: v for n, v in s.values.items() if n in columns}) for s in settings}
     return len(shown) < len(settings)
 
 
