@@ -5,6 +5,7 @@ The only file that imports doce (0.1): `Factor`, its `mask` with explicit index 
 settings of one plan in the factors of another) is kept out by explicit indices.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -275,9 +276,7 @@ class Grid:
 
     def _as_factor(self, found):
         """Return the union as a doce `Factor`, each setting a row of indices in its mask."""
-        import doce
-
-        factor = doce.Factor()
+        factor = _doce().Factor()
         for name, modalities in self.factors.items():
             setattr(factor, name, [*modalities, ABSENT])
         index = {
@@ -368,9 +367,15 @@ class Grid:
 
 def _reserved_names():
     """Return the names that an attribute of a doce `Factor` or `Setting` would shadow."""
-    import doce
-
+    doce = _doce()
     return {"id", "merge", *dir(doce.Factor()), *dir(doce.Setting)}
+
+
+def _doce():
+    """Return doce: imported late, for it takes most of a second and wakes pandas and PyTables."""
+    with warnings.catch_warnings():  # what it imports would add filters to the user's own
+        import doce
+    return doce
 
 
 def _signature(nodes):

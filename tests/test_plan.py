@@ -332,3 +332,17 @@ def test_importing_plans_wakes_no_doce():
     code = "import nmfab.plan, sys; print(sorted({'doce', 'pandas'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_doce_disturbs_neither_warnings_nor_logging():
+    code = """
+import logging, sys, warnings
+import numpy  # its own filters
+from nmfab import plan
+before = list(warnings.filters), list(logging.root.handlers), logging.root.level
+plan._doce()
+after = list(warnings.filters), list(logging.root.handlers), logging.root.level
+assert "doce" in sys.modules
+sys.exit(before != after)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
