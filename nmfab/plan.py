@@ -5,7 +5,6 @@ The only file that imports doce (0.1): `Factor`, its `mask` with explicit index 
 settings of one plan in the factors of another) is kept out by explicit indices.
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -373,8 +372,8 @@ def _reserved_names():
 
 def _doce():
     """Return doce: imported late, for it takes most of a second and wakes pandas and PyTables."""
-    with warnings.catch_warnings():  # what it imports would add filters to the user's own
-        import doce
+    import doce
+
     return doce
 
 
