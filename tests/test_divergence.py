@@ -85,7 +85,7 @@ def test_torch_gives_what_numpy_gives(problem, beta):
     assert stationarity(*tensors, beta) == pytest.approx(stationarity(V, W, H, beta))
 
 
-def test_float32_is_summed_in_float64():
+def test_float32_is_summed_without_loss():
     V = np.full((3000, 3000), 0.1, dtype=np.float32)
     assert divergence(V, V * 0, 2) == pytest.approx(9e6 * 0.01 / 2, rel=1e-6)
 

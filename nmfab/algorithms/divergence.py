@@ -39,10 +39,11 @@ def divergence(V, WH, beta):
     Returns
     -------
     float
-        Accumulated in float64 whatever the dtype.
+        Rows are summed in V's dtype, and their sums in float64.
     """
     if beta == 2:
-        return _total((V - WH) ** 2) / 2
+        error = V - WH
+        return _total(error * error) / 2
     if beta > 1:
         # x^β and y^β alone would cancel near a perfect model, one at a time they do not
         terms = (V**beta - WH**beta) - beta * WH ** (beta - 1) * (V - WH)
@@ -59,7 +60,7 @@ def divergence(V, WH, beta):
     return _total(terms) / (beta * (beta - 1))
 
 
-def gradient_parts(V, W, H, beta, *, of_W=True):
+def gradient_parts(V, W, H, beta, *, of_W=True, WH=None):
     """Return the negative and positive parts of the gradient, each nonnegative.
 
     ∇_H D = P_H − N_H with N_H = Wᵀ (V ∘ (WH)^(β−2)) and P_H = Wᵀ (WH)^(β−1), and the same for W
@@ -73,26 +74,42 @@ def gradient_parts(V, W, H, beta, *, of_W=True):
         Any real.
     of_W : bool
         Whether W's parts are wanted too.
+    WH : array [shape=(m, n)], optional
+        W @ H, where it is at hand.
 
     Returns
     -------
     list of (factor, N, P)
-        For H and, where wanted, for W.
+        For H and, where wanted, for Wᵀ. P may be one column, the same for all.
     """
-    WH = W @ H
+    sides = [(W.T, H, False)] + ([(H, W.T, True)] if of_W else [])
     if beta == 2:
-        negative, positive = V, WH
-    else:
-        WH = WH.clip(WH_FLOOR, None) if beta < 2 else WH
-        power = WH ** (beta - 2)
-        negative, positive = V * power, WH * power
-    parts = [(H, W.T @ negative, W.T @ positive)]
-    if of_W:
-        parts.append((W.T, (negative @ H.T).T, (positive @ H.T).T))
-    return parts
+        return [
+            (factor, _project(other, V, flip), other @ other.T @ factor)
+            for other, factor, flip in sides
+        ]
+    WH = W @ H if WH is None else WH
+    WH = WH.clip(WH_FLOOR, None) if beta < 2 else WH
+    if beta == 1:
+        ratio = V / WH
+        return [
+            (factor, _project(other, ratio, flip), other.sum(-1).reshape(-1, 1))
+            for other, factor, flip in sides
+        ]
+    positive = 1 / WH if beta == 0 else WH ** (beta - 1)
+    negative = V * positive / WH if beta < 2 else V * WH ** (beta - 2)  # WH may hold zeros there
+    return [
+        (factor, _project(other, negative, flip), _project(other, positive, flip))
+        for other, factor, flip in sides
+    ]
 
 
-def stationarity(V, W, H, beta, *, of_W=True):
+def _project(other, values, flip):
+    """Return Wᵀ · values, or H · valuesᵀ."""
+    return (values @ other.T).T if flip else other @ values
+
+
+def stationarity(V, W, H, beta, *, of_W=True, WH=None):
     """Return the relative residual of the Karush-Kuhn-Tucker conditions at W, H.
 
     With G = P − N the gradient with respect to H (`gradient_parts`) and h_k the mean of row k of H,
@@ -107,7 +124,7 @@ def stationarity(V, W, H, beta, *, of_W=True):
 
     Parameters
     ----------
-    V, W, H, beta, of_W
+    V, W, H, beta, of_W, WH
         See `gradient_parts`; without `of_W` (W held fixed) r_H is returned.
 
     Returns
@@ -116,7 +133,7 @@ def stationarity(V, W, H, beta, *, of_W=True):
         0 at a stationary point; of the order of 1 at a random one.
     """
     residuals = []
-    for factor, negative, positive in gradient_parts(V, W, H, beta, of_W=of_W):
+    for factor, negative, positive in gradient_parts(V, W, H, beta, of_W=of_W, WH=WH):
         gradient = positive - negative
         size = factor.mean(-1).reshape(-1, 1)
         larger = factor + (size - factor).clip(0, None)
@@ -134,7 +151,8 @@ def _log(values):
 
 def _total(values):
     double = np.float64 if isinstance(values, np.ndarray) else _torch_double()
-    return float(values.sum(dtype=double))
+    # rows in their own dtype: a float64 copy of the whole takes longer than all the rest
+    return float(values.sum(-1).sum(dtype=double))
 
 
 def _torch_double():

@@ -89,6 +89,7 @@ def factorize_batch(settings, V, frequencies=None, templates=None):
     Parameters
     ----------
     settings : sequence of mapping
+        One for each factorization.
     V, frequencies, templates
         See `factorize`.
 

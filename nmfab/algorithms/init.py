@@ -98,6 +98,7 @@ def nndsvd(V, rank, *, fill):
     Parameters
     ----------
     V : ndarray [shape=(m, n)]
+        Nonnegative.
     rank : int
         At most that of V counts: fewer components come back where V's own rank is lower.
     fill : bool

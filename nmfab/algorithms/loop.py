@@ -84,7 +84,7 @@ class Loop:
 
     def _run_counted(self):
         generator = self.begin()
-        due = _checkpoints(1.1 if self.stop.kkt else 10 ** (1 / 8))
+        due = _checkpoints(1.1 if self.stop.kkt else 10 ** (1 / 5))
         state, iteration = None, 0
         while self.alive:
             following = self._next(generator, iteration + 1)
@@ -192,8 +192,9 @@ class Loop:
                     f"{iteration}, expected {self.shapes[0]} and {self.shapes[1]}"
                 )
             W, H = _like(self.V, W), _like(self.V, H)
-            point = {"loss": divergence(self.V, W @ H, self.betas[b])}
-            point["kkt"] = stationarity(self.V, W, H, self.betas[b], of_W=self.of_W)
+            WH, beta = W @ H, self.betas[b]
+            point = {"loss": divergence(self.V, WH, beta)}
+            point["kkt"] = stationarity(self.V, W, H, beta, of_W=self.of_W, WH=WH)
             if len(model) == 3:
                 point["objective"] = float(model[2])
         point |= {"iteration": iteration, "seconds": self.seconds}

@@ -17,7 +17,9 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
     Parameters
     ----------
     V : tensor [shape=(m, n)]
+        Nonnegative, of mean 1.
     W, H : tensor [shape=(..., m, rank), (..., rank, n)]
+        The start.
     inner : int
         Passes over the rows of a factor for each pass over V.
     update_W : bool

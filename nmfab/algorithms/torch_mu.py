@@ -28,6 +28,7 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True):
     Parameters
     ----------
     V : tensor [shape=(m, n)]
+        Nonnegative, of mean 1.
     W, H : tensor [shape=(..., m, rank), (..., rank, n)]
         Overwritten in place.
     beta : float, or ndarray [shape=(batch,)]
