@@ -68,6 +68,7 @@ def silent(signals):
     Parameters
     ----------
     signals : np.ndarray [shape=(signals, channels, samples)]
+        Stems or estimates.
 
     Returns
     -------
