@@ -164,9 +164,9 @@ def test_bars_begin_at_downbeats_and_the_last_one_ends_with_the_signal():
     np.testing.assert_allclose(edges, [0.5, 2.5, 4.5, 6.5, 8.0])
 
 
-def test_a_rest_below_a_quarter_of_a_bar_is_no_bar():
+def test_a_rest_below_a_quarter_of_a_bar_joins_the_last_bar():
     downbeats = np.array([1.0, 3.0, 5.0])
-    np.testing.assert_allclose(bars.edges_from_downbeats(downbeats, 5.49), [1, 3, 5])
+    np.testing.assert_allclose(bars.edges_from_downbeats(downbeats, 5.49), [1, 3, 5.49])
     np.testing.assert_allclose(bars.edges_from_downbeats(downbeats, 5.5), [1, 3, 5, 5.5])
 
 

@@ -1,8 +1,8 @@
 """Bars: where they begin and the last one ends, from annotated beats or estimated.
 
 Both rules end alike. Bars begin at downbeats within the signal. What precedes the first downbeat
-belongs to no bar. The last downbeat begins a bar that ends with the signal, unless less than a
-quarter of the median bar is left, which then belongs to no bar either.
+belongs to no bar. The last bar ends with the signal: the last downbeat begins it, unless less than
+a quarter of the median bar is left, which is then joined to the bar before.
 """
 
 import logging
@@ -49,7 +49,7 @@ def edges_from_downbeats(downbeats, duration):
         )
     if len(inside) == 1 or duration - inside[-1] >= np.median(np.diff(inside)) / 4:
         return np.append(inside, duration)
-    return inside
+    return np.append(inside[:-1], duration)
 
 
 def annotated_bars(times, positions, duration):

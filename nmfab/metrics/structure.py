@@ -7,9 +7,7 @@ them, first and last included unless they are trimmed. A boundary is found when 
 lies within the window (0.5 or 3 s, both inclusive), each serving once: the matching is the largest
 one (``mir_eval.segment.detection``; Turnbull et al., ISMIR 2007; MIREX structural segmentation).
 Sections may overlap, leave gaps, begin after 0 and end past the audio; those of no length are left
-out. Where times are adjusted, both are made to begin at 0 and the estimate to end where the
-reference does (``mir_eval.segment.evaluate``): what bars leave out before the first downbeat is
-then a section of its own, as it is in most references.
+out.
 """
 
 import numpy as np
@@ -42,33 +40,6 @@ def validate(reference, estimate):
     return _sections(reference, "reference"), _sections(estimate, "estimate")
 
 
-def adjusted(reference, estimate):
-    """Return both so that they span the time from 0 to the end of the reference.
-
-    Parameters
-    ----------
-    reference, estimate : np.ndarray [shape=(n, 2)]
-        Sections, in seconds.
-
-    Returns
-    -------
-    tuple of np.ndarray [shape=(n', 2), dtype=float64]
-        Reference and estimate, by start: a section is added where time was left at an end, and what
-        the estimate has past the end is cut.
-
-    Raises
-    ------
-    DataError
-        As `validate` does.
-    """
-    from mir_eval.util import adjust_intervals
-
-    reference, estimate = (x[np.argsort(x[:, 0])] for x in validate(reference, estimate))
-    reference, _ = adjust_intervals(reference, t_min=0.0)
-    estimate, _ = adjust_intervals(estimate, t_min=0.0, t_max=reference.max())
-    return reference, estimate
-
-
 def detection(reference, estimate, window, *, trim=False):
     """Return precision, recall and F of boundaries.
 
@@ -98,7 +69,7 @@ def detection(reference, estimate, window, *, trim=False):
     return tuple(map(float, mir_eval_detection(reference, estimate, window=window, trim=trim)))
 
 
-def evaluate(reference, estimate, *, trim=False, adjust=True):
+def evaluate(reference, estimate, *, trim=False):
     """Return the metrics of an estimate.
 
     Parameters
@@ -107,8 +78,6 @@ def evaluate(reference, estimate, *, trim=False, adjust=True):
         Sections, in seconds.
     trim : bool
         As in `detection`.
-    adjust : bool
-        Whether both are made to span the same time first; see `adjusted`.
 
     Returns
     -------
@@ -121,14 +90,11 @@ def evaluate(reference, estimate, *, trim=False, adjust=True):
     DataError
         As `validate` does.
     """
-    count = len(_sections(estimate, "estimate"))
-    if adjust:
-        reference, estimate = adjusted(reference, estimate)
     scores = {}
     for name, window in WINDOWS.items():
         precision, recall, f = detection(reference, estimate, window, trim=trim)
         scores |= {f"F{name}": f, f"P{name}": precision, f"R{name}": recall}
-    return scores | {"segments": float(count)}
+    return scores | {"segments": float(len(_sections(estimate, "estimate")))}
 
 
 def _sections(intervals, name):

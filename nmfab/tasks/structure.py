@@ -29,7 +29,9 @@ class Structure(Task):
     """Boundaries of sections by barwise NMF and Correlation Block-Matching.
 
     V has one column per bar; the bars are compared by their activations, and the blocks of the
-    self-similarity are the sections. Rows without NMF are chosen by ``baseline``: ``regular``
+    self-similarity are the sections. They span the recording: the first bar begins at the first
+    downbeat, the last one ends with the audio, and what precedes the first downbeat is a section of
+    its own. Rows without NMF are chosen by ``baseline``: ``regular``
     segments, CBM on a ``constant`` similarity (what the prior on sizes alone gives), CBM on the
     ``signal`` (the columns of V in place of the activations), and the ``oracle``, the reference
     snapped to the bars.
@@ -60,9 +62,6 @@ class Structure(Task):
         "penalty_weight": Param(1, "weight of that penalty"),
         "max_size": Param(32, "largest segment, bars"),
         "regular.bars": Param(8, "segments of the regular baseline, bars"),
-        "adjust": Param(
-            True, "both span 0 to the end of the reference, as in mir_eval", choices=(False, True)
-        ),
         "trim": Param(False, "leave out the first and the last boundary", choices=(False, True)),
     }
     metrics: ClassVar = {
@@ -218,24 +217,29 @@ def _segments_of_constant(params, *, bars):
 
 def _matched(params, matrix, bars):
     found, score = cbm.segment_bars(matrix, **{name: params[name] for name in _CBM})
-    return {"boundaries": bars["times"][found], "score": score}
+    return {"boundaries": _from_zero(bars["times"][found]), "score": score}
 
 
 def _regular_segments(params, *, bars):
     found = segmentation.regular(len(bars["times"]) - 1, params["regular.bars"])
-    return {"boundaries": bars["times"][found]}
+    return {"boundaries": _from_zero(bars["times"][found])}
 
 
 def _oracle_segments(params, *, sections, bars):
-    found = segmentation.snapped(np.unique(sections["intervals"]), bars["times"])
-    return {"boundaries": bars["times"][found]}
+    edges = _from_zero(bars["times"])
+    return {"boundaries": edges[segmentation.snapped(np.unique(sections["intervals"]), edges)]}
+
+
+def _from_zero(times):
+    """Return boundaries with 0 among them: what precedes the first downbeat is a section too."""
+    return np.unique(np.append(0.0, times))
 
 
 def _metrics_node(p):
     return Node(
         name="metrics.structure",
         compute=_scores,
-        params=_given(p, "trim", "adjust"),
+        params={"trim": p["trim"]},
         parts=("sections",),
         inputs=("postprocessing.segments",),
         versions={"metrics.structure": scoring.VERSION},
@@ -246,7 +250,7 @@ def _metrics_node(p):
 def _scores(params, *, sections, segments):
     times = segments["boundaries"]
     estimate = np.column_stack([times[:-1], times[1:]])
-    return scoring.evaluate(sections["intervals"], estimate, **params)
+    return scoring.evaluate(sections["intervals"], estimate, trim=params["trim"])
 
 
 def _given(p, *names):
