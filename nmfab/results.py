@@ -11,6 +11,7 @@ from statistics import fmean
 from nmfab.base.errors import UsageError
 from nmfab.base.registry import unknown
 from nmfab.base.values import canonical, canonical_json, same
+from nmfab.selector import format_terms
 from nmfab.summary import Block, Comparison, Row, Summary, cell_of, mark_best
 
 FEWEST_TRACKS = 6  # a two-sided signed-rank test on five pairs cannot go below p = .0625
@@ -99,14 +100,14 @@ class Results:
         rows = self._fold(across)
         blocks = {}
         for row in rows:
-            p = row.settings[0].parameters
-            blocks.setdefault((p.get("dataset"), p.get("protocol")), []).append(row)
+            blocks.setdefault(self._place(row), []).append(row)
         folded = across if any(len(row.settings) > 1 for row in rows) else None
-        columns = [n for n in self.grid.varying(self.settings) if n != folded]
+        apart = (folded, "dataset", *self.task.protocol)  # said elsewhere than in a column
+        constant = self.grid.constant(self.settings).items()
         return Summary(
             metrics=metrics,
-            columns=columns,
-            fixed={n: v for n, v in self.grid.constant(self.settings).items() if n != folded},
+            columns=[n for n in self.grid.varying(self.settings) if n not in apart],
+            fixed={name: value for name, value in constant if name not in apart},
             folded=folded,
             blocks=[self._block(*place, found, metrics) for place, found in blocks.items()],
         )
@@ -137,12 +138,18 @@ class Results:
         name = next(iter(self._metrics([metric])))
         rows = self._fold(across)
         base = _one_row(rows, reference)
-        place = _place(base)
+        place = self._place(base)
         ours = self._per_track(base, name)
         if not ours:
             raise UsageError(f"the reference {_text(base)} has no result for {name}")
-        others = [row for row in rows if row is not base and _place(row) == place]
+        others = [row for row in rows if row is not base and self._place(row) == place]
         return [_compare(row, self._per_track(row, name), ours) for row in others]
+
+    def _place(self, row):
+        """Return dataset and protocol of a row."""
+        p = row.settings[0].parameters
+        protocol = {name: p[name] for name in self.task.protocol}
+        return p["dataset"], format_terms(protocol).replace(",", ", ") or None
 
     def _metrics(self, names):
         known = self.task.metrics
@@ -210,11 +217,6 @@ class Results:
             return {}
         found = {t: [seed.get(t, {}).get(name, math.nan) for seed in seeds] for t in seeds[0]}
         return {t: fmean(v) for t, v in found.items() if not any(math.isnan(x) for x in v)}
-
-
-def _place(row):
-    p = row.settings[0].parameters
-    return p.get("dataset"), p.get("protocol")
 
 
 def _text(row):

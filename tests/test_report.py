@@ -12,6 +12,7 @@ from nmfab.base.errors import UsageError
 from nmfab.report import csv, plans, runs, text
 from nmfab.report.terminal import results_table
 from nmfab.report.view import View, choose
+from nmfab.tasks import Metric
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_every_number_of_the_table_is_the_summary_s(found):
     # tracks b and c are common: means of 0.5, 0.6 (and 0.02 more for seed 1)
     assert "0.560* ± 0.071 (0.014)" in shown
     assert "0.360  ± 0.071 (0.014)" in shown
-    assert "one · protocol short · 2 tracks · 1 left out" in lines(shown)[0]
+    assert "one · excerpt=short · 2 tracks · 1 left out" in lines(shown)[0]
     assert cells(shown, "regular")[0] == "b"
     assert "0.900" in cells(shown, "regular")[4]
     assert "error [s] on one" not in shown
@@ -118,11 +119,20 @@ def test_bold_changes_nothing_else(found):
     assert re.sub(r"\033\[\d?m", "", bold) == results_table(found)
 
 
+METRICS = {
+    "F": Metric("F-measure"),
+    "error": Metric("distance"),
+    "count": Metric("how many"),
+    "F_drums": Metric("of one stem", detail=True),
+}
+
+
 @pytest.mark.parametrize(
     ("what", "view"),
     [
         (None, View(("F", "error", "count"))),
         (" ", View(("F", "error", "count"))),
+        ("all", View(("F", "error", "count", "F_drums"))),
         ("1", View(("error",))),
         ("[0, 2]", View(("F", "count"))),
         ("error", View(("error",))),
@@ -132,13 +142,13 @@ def test_bold_changes_nothing_else(found):
     ],
 )
 def test_what_to_display(what, view):
-    assert choose(what, ["F", "error", "count"], ["rank", "beta"]) == view
+    assert choose(what, METRICS, ["rank", "beta"]) == view
 
 
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("3", "unknown metric 3: there are 0 F, 1 error, 2 count"),
+        ("4", "unknown metric 4: there are 0 F, 1 error, 2 count"),
         ("-1", "unknown metric -1"),
         ("eror", "unknown metric 'eror'"),
         ("true", "unknown metric True"),
@@ -148,7 +158,7 @@ def test_what_to_display(what, view):
 )
 def test_what_cannot_be_displayed_is_named(what, words):
     with pytest.raises(UsageError, match=words):
-        choose(what, ["F", "error", "count"], ["rank", "beta"])
+        choose(what, METRICS, ["rank", "beta"])
 
 
 def test_csv_reads_back(found, tmp_path):

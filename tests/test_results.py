@@ -19,12 +19,13 @@ class Toy(Task):
     """Two algorithms, random or not, and a baseline."""
 
     name = "toy"
+    protocol = ("excerpt",)
     params = {  # noqa: RUF012
         "algorithm": Param("mu", "update rule"),
         "init": Param("random", "start"),
         "seed": Param(0, "of a random start"),
         "row": Param("nmf", "nmf, regular or oracle"),
-        "protocol": Param("short", "of the measurement"),
+        "excerpt": Param("short", "of the measurement"),
     }
     metrics = {  # noqa: RUF012
         "F": Metric("F-measure"),
@@ -35,7 +36,7 @@ class Toy(Task):
     def nodes(self, p):
         names = ["row"] if p["row"] != "nmf" else ["algorithm", "init"]
         names += ["seed"] if p["row"] == "nmf" and p["init"] == "random" else []
-        return [Node("metrics.score", dict, params={n: p[n] for n in [*names, "protocol"]})]
+        return [Node("metrics.score", dict, params={n: p[n] for n in [*names, "excerpt"]})]
 
     def kind(self, p):
         return {"nmf": "", "oracle": "oracle"}.get(p["row"], "baseline")
@@ -163,12 +164,13 @@ def test_best_is_among_ordinary_rows_and_follows_the_metric():
 
 
 def test_datasets_and_protocols_are_never_averaged_together():
-    plan = {"dataset": ["one", "two"], "protocol": ["short", "full"]}
-    text = "dataset={},protocol={}"
+    plan = {"dataset": ["one", "two"], "excerpt": ["short", "full"]}
+    text = "dataset={},excerpt={}"
     values = {("one", "short"): 1, ("one", "full"): 2, ("two", "short"): 3, ("two", "full"): 4}
     found = results({text.format(*place): {"a": v} for place, v in values.items()}, plan)
     blocks = found.summary(["F"]).blocks
-    assert {(b.dataset, b.protocol): b.rows[0].cells["F"].mean for b in blocks} == values
+    found = {(b.dataset, b.protocol): b.rows[0].cells["F"].mean for b in blocks}
+    assert found == {(name, f"excerpt={excerpt}"): v for (name, excerpt), v in values.items()}
 
 
 def test_order_of_settings_and_rows_changes_no_number():

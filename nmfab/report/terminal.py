@@ -32,7 +32,9 @@ def results_table(results, what=None, *, width=None, color=False):
     """
     view = choose(what, results.task.metrics, results.grid.factors)
     across = None if view.pivot == "seed" else "seed"
-    return table(results.summary(view.metrics, across), view, width=width, color=color)
+    shown = table(results.summary(view.metrics, across), view, width=width, color=color)
+    more = len(results.task.metrics) - len(view.metrics)
+    return f"{shown}\n{text.count(more, 'more metric')}: -d all" if more and not what else shown
 
 
 def table(summary, columns=None, *, width=None, color=False):
@@ -69,7 +71,7 @@ def table(summary, columns=None, *, width=None, color=False):
 
 def _section(summary, block, metrics):
     """Return title, header, rows and the number of label columns of one block."""
-    names = [n for n in summary.columns if n not in ("dataset", "protocol")]
+    names = summary.columns
     marked = any(row.kind for row in block.rows)
     header = ([""] if marked else []) + names
     rows = [
@@ -104,7 +106,7 @@ def _pivoted(summary, view):
         groups.setdefault(place, []).append(block)
     sections = []
     for blocks in groups.values():
-        columns = [n for n in summary.columns if n not in (factor, "dataset", "protocol")]
+        columns = [n for n in summary.columns if n != factor]
         every = [row for block in blocks for row in block.rows]
         modalities = list(dict.fromkeys(text.modality(row.values, factor) for row in every))
         modalities.sort(key=lambda shown: shown == text.ABSENT)
@@ -190,7 +192,7 @@ def _title(name, metric):
 def _block_title(block):
     parts = [str(block.dataset)]
     if block.protocol is not None:
-        parts.append(f"protocol {block.protocol}")
+        parts.append(block.protocol)
     parts.append(text.count(len(block.tracks), "track"))
     if block.left_out:
         parts.append(f"{len(block.left_out)} left out: some rows have no result for them")
@@ -218,9 +220,8 @@ def _notes(summary, view):
     kinds = {row.kind for row in rows}
     notes += [f"{mark}: {kind}" for kind, mark in _MARKS.items() if kind in kinds]
     lines = [" · ".join(notes)] if notes else []
-    fixed = {n: v for n, v in summary.fixed.items() if n not in ("dataset", "protocol")}
-    if fixed:
-        lines.append(f"fixed: {text.pairs(fixed)}")
+    if summary.fixed:
+        lines.append(f"fixed: {text.pairs(summary.fixed)}")
     for block in summary.blocks:
         for name in view.metrics:
             lines += _undefined(summary, block, name)
@@ -242,7 +243,7 @@ def _undefined(summary, block, name):
 
 
 def _label(summary, row):
-    names = [n for n in summary.columns if n in row.values and n not in ("dataset", "protocol")]
+    names = [n for n in summary.columns if n in row.values]
     return text.pairs({name: row.values[name] for name in names}) or row.kind or "the row"
 
 

@@ -29,9 +29,10 @@ def choose(what, metrics, factors):
     Parameters
     ----------
     what : str or None
-        Nothing: all metrics; ``0`` or a name: that one; ``[0,2]``: those; ``rank:0``: that one,
-        with the modalities of the factor ``rank`` as columns.
-    metrics : sequence of str
+        Nothing: all metrics but the details; ``all``: those too; ``0`` or a name: that one;
+        ``[0,2]``: those; ``rank:0``: that one, with the modalities of the factor ``rank`` as
+        columns.
+    metrics : mapping of str to Metric
         The metrics that exist, in order.
     factors : sequence of str
         The factors that exist.
@@ -45,10 +46,11 @@ def choose(what, metrics, factors):
     UsageError
         If a metric or factor does not exist.
     """
-    metrics = list(metrics)
     text = (what or "").strip()
-    if not text:
-        return View(tuple(metrics))
+    main = tuple(name for name, metric in metrics.items() if not metric.detail)
+    metrics = list(metrics)
+    if text in ("", "all"):
+        return View(tuple(metrics) if text else main)
     factor, colon, metric = text.partition(":")
     if colon:
         if factor.strip() not in factors:

@@ -22,18 +22,22 @@ class Metric:
         None where neither is better (a count, a deviation).
     unit : str
         ``"dB"``, ``"s"``, or empty for a ratio.
+    detail : bool
+        Shown where it is asked for: tables show the other metrics first.
     """
 
     help: str
     higher_is_better: bool | None = True
     unit: str = ""
+    detail: bool = False
 
 
 class Task:
     """A task; a subclass declares the class attributes and `nodes`.
 
     `params` is what the task can be told, `metrics` what its last node returns (one number each,
-    NaN where it is not defined for a track), `needs` the parts that a track must have to be
+    NaN where it is not defined for a track), `protocol` the parameters that say how is measured:
+    settings that differ in one of them never share a table; `needs` the parts that a track must have to be
     computed: a dataset's tracks are ``dataset.track_ids(needs=task.needs)``.
     """
 
@@ -41,6 +45,7 @@ class Task:
     version: ClassVar[int | None] = None
     params: ClassVar[Mapping[str, Param]] = {}
     metrics: ClassVar[Mapping[str, Metric]] = {}
+    protocol: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ("audio",)
 
     def nodes(self, p):
