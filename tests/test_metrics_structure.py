@@ -62,6 +62,16 @@ def test_trimming_leaves_the_ends_out():
     assert detection(REFERENCE, _sections(0, 40), 0.5, trim=True) == (0.0, 0.0, 0.0)
 
 
+def test_both_begin_at_zero():
+    # the upbeat of 1.5 s is a section, on whichever side it is
+    scores = evaluate(_sections(0, 10, 20), _sections(1.5, 10, 20))
+    assert (scores["P0.5"], scores["R0.5"]) == (pytest.approx(3 / 4), 1.0)
+    assert scores["segments"] == 3
+    scores = evaluate(_sections(1.5, 10, 20), _sections(0, 10, 20))
+    assert (scores["P0.5"], scores["R0.5"]) == (1.0, pytest.approx(3 / 4))
+    assert evaluate(_sections(1.5, 10), _sections(1.5, 10))["F0.5"] == 1
+
+
 def test_times_past_the_end_and_late_starts_count_as_they_are():
     # boundaries 1.5, 10, 18 against 0, 10, 20
     precision, recall, _ = detection(_sections(0, 10, 20), _sections(1.5, 10, 18), 0.5)
@@ -74,8 +84,8 @@ def test_times_past_the_end_and_late_starts_count_as_they_are():
 @pytest.mark.parametrize("trim", [False, True])
 def test_equal_to_mir_evals_evaluation(seed, trim):
     rng = np.random.default_rng(seed)
-    reference = _sections(*[0, *np.sort(rng.uniform(0, 100, 12)), 100])
-    estimate = _sections(*[0, *np.sort(rng.uniform(0, 100, 15)), 100])
+    reference = _sections(*np.sort(rng.uniform(0, 100, 12)), 100)
+    estimate = _sections(*np.sort(rng.uniform(0, 100, 15)), 100)
     labels = [[str(i) for i in range(len(x))] for x in (reference, estimate)]
     expected = mir_eval.segment.evaluate(reference, labels[0], estimate, labels[1], trim=trim)
     scores = evaluate(reference, estimate, trim=trim)

@@ -7,7 +7,8 @@ them, first and last included unless they are trimmed. A boundary is found when 
 lies within the window (0.5 or 3 s, both inclusive), each serving once: the matching is the largest
 one (``mir_eval.segment.detection``; Turnbull et al., ISMIR 2007; MIREX structural segmentation).
 Sections may overlap, leave gaps, begin after 0 and end past the audio; those of no length are left
-out.
+out. `evaluate` makes both begin at 0, as ``mir_eval.segment.evaluate`` does: what precedes the first
+section is one too.
 """
 
 import numpy as np
@@ -69,6 +70,23 @@ def detection(reference, estimate, window, *, trim=False):
     return tuple(map(float, mir_eval_detection(reference, estimate, window=window, trim=trim)))
 
 
+def from_zero(intervals):
+    """Return sections with one more, from 0 to the first, where there is time before it.
+
+    Parameters
+    ----------
+    intervals : np.ndarray [shape=(n, 2)]
+        Sections, in seconds.
+
+    Returns
+    -------
+    np.ndarray [shape=(n or n + 1, 2)]
+        Seconds.
+    """
+    first = intervals.min()
+    return np.vstack([[0.0, first], intervals]) if first > 0 else intervals
+
+
 def evaluate(reference, estimate, *, trim=False):
     """Return the metrics of an estimate.
 
@@ -83,18 +101,19 @@ def evaluate(reference, estimate, *, trim=False):
     -------
     dict of str to float
         ``F0.5``, ``P0.5``, ``R0.5``, ``F3``, ``P3``, ``R3`` and ``segments``, the number of
-        estimated sections.
+        estimated sections from 0 on.
 
     Raises
     ------
     DataError
         As `validate` does.
     """
+    reference, estimate = map(from_zero, validate(reference, estimate))
     scores = {}
     for name, window in WINDOWS.items():
         precision, recall, f = detection(reference, estimate, window, trim=trim)
         scores |= {f"F{name}": f, f"P{name}": precision, f"R{name}": recall}
-    return scores | {"segments": float(len(_sections(estimate, "estimate")))}
+    return scores | {"segments": float(len(estimate))}
 
 
 def _sections(intervals, name):
