@@ -137,6 +137,8 @@ class Separation(Task):
 
     def skip(self, p):
         """Return why a setting cannot be computed, or None."""
+        if p["n_fft"] % 2 or p["hop"] > p["n_fft"] // 2:
+            return "n_fft must be even and hop at most half of it, or sound is lost between frames"
         if p["baseline"] not in (None, "dictionary"):
             return None
         if p["channels"] == "separate" and p["mono"]:
