@@ -67,7 +67,15 @@ class Checker:
         choices = getattr(params.get(name), "choices", None)
         if choices is not None and not holds([canonical(c) for c in choices], value):
             raise UsageError(unknown(f"modality of {name}", value, choices))
+        if choices is None and name in params and not _fits(params[name], value):
+            raise UsageError(f"{name}={value}: a number is needed, as in {params[name].default}")
         return value
+
+
+def _fits(param, value):
+    """Tell whether a value can stand where the default is a number; null always can."""
+    is_number = [type(v) in (int, float) for v in (canonical(param.default), value)]
+    return not is_number[0] or is_number[1] or value is None or param.text
 
 
 def override(plans, fixed, overrides):

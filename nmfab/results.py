@@ -125,6 +125,8 @@ class Results:
             A mapping names factors and modalities, and must pick one row.
         metric : str
             The metric to compare by.
+        across : str or None
+            The factor to average over first; None for a row per setting.
 
         Returns
         -------

@@ -63,12 +63,15 @@ class Param:
     absent : Any
         For a parameter introduced after artifacts were computed: the value that they were computed
         with. At exactly that value it stays out of every key.
+    text : bool
+        A parameter whose default is a number takes text too (``stop="10s"``).
     """
 
     default: Any
     help: str
     choices: Sequence[Any] | None = None
     absent: Any = MISSING
+    text: bool = False
 
 
 @dataclass(frozen=True)

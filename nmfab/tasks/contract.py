@@ -36,9 +36,9 @@ class Task:
     """A task; a subclass declares the class attributes and `nodes`.
 
     `params` is what the task can be told, `metrics` what its last node returns (one number each,
-    NaN where it is not defined for a track), `protocol` the parameters that say how is measured:
-    settings that differ in one of them never share a table; `needs` the parts that a track must have to be
-    computed: a dataset's tracks are ``dataset.track_ids(needs=task.needs)``.
+    NaN where it is not defined for a track), `protocol` the parameters that say how is measured
+    (settings that differ in one of them never share a table), `needs` the parts that a track must
+    have to be computed: a dataset's tracks are ``dataset.track_ids(needs=task.needs)``.
     """
 
     name: ClassVar[str]

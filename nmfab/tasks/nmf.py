@@ -14,7 +14,9 @@ NMF_PARAMS = {
     "init": Param(DEFAULTS["init"], "starting factors", choices=INITS),
     "seed": Param(DEFAULTS["seed"], "seed of a start that is drawn at random"),
     "stop": Param(
-        DEFAULTS["stop"], "passes over V (200), seconds ('10s') or residual ('kkt<1e-4')"
+        DEFAULTS["stop"],
+        "passes over V (200), seconds ('10s') or residual ('kkt<1e-4')",
+        text=True,
     ),
     "dtype": Param(DEFAULTS["dtype"], "floating point numbers computed with", choices=DTYPES),
 }
