@@ -5,6 +5,7 @@ python experiments/mss.py -s 'dataset=musdb18' --set subset=train -c        comp
 python experiments/mss.py -d                                                the table
 """
 
+from nmfab.cli import main
 from nmfab.experiment import Experiment
 
 experiment = Experiment(
@@ -20,7 +21,7 @@ for name, beta, power in (("nmf", [2, 1], 1), ("is", [0], 2)):
     experiment.add_plan(
         name,
         dataset=DATASETS,
-        algorithm=["torch_mu", "nnfac_hals"],
+        algorithm=["torch_mu", "torch_hals"],
         beta=beta,
         power=power,
         rank=[8, 16],
@@ -50,4 +51,4 @@ experiment.add_plan(
 )
 
 if __name__ == "__main__":
-    raise SystemExit(experiment.main())
+    raise SystemExit(main(experiment))

@@ -276,6 +276,37 @@ class Experiment:
             f"no artifact {node!r} of {selector!r} is in {self.cache / self.name}: compute it first"
         )
 
+    def audio(self, selector, track=None):
+        """Return the sound of the estimates of one setting on one track, made from what is kept.
+
+        Parameters
+        ----------
+        selector : str, dict or list
+            Picks one setting; of several, the first that has results.
+        track : str, optional
+            Its id; the first that has results where None.
+
+        Returns
+        -------
+        dict
+            ``samples`` [shape=(estimates, channels, samples), dtype=float32], ``sample_rate`` (Hz),
+            ``names`` of the estimates.
+
+        Raises
+        ------
+        UsageError
+            If the task has no sound, or nothing has been computed.
+        DataError
+            If the track is not on this machine: its phase is needed.
+        """
+        for pipeline, graph in self._places(selector, track):
+            node = self.task.sound_node(graph.parameters)
+            if node is None:
+                raise UsageError(f"the estimates of task {self.task_name} have no sound")
+            if pipeline.exists(graph, graph.target.name):
+                return pipeline.unsaved(graph, node)
+        raise UsageError(f"nothing of {selector!r} has been computed: compute it first")
+
     def path(self, node, selector, track=None):
         """Return the HDF5 file of an artifact that `load` would read (not of a small one)."""
         for pipeline, graph in self._places(selector, track):

@@ -35,6 +35,7 @@ class Graph:
     """
 
     def __init__(self, task, parameters):
+        self.parameters = parameters
         listed = list(task.nodes(parameters))
         self.nodes = {node.name: node for node in listed}
         self.target = listed[-1]
@@ -238,6 +239,10 @@ class TrackPipeline:
             arrays = self._compute(graph, node, key)
         self._arrays[key] = arrays
         return arrays
+
+    def unsaved(self, graph, node):
+        """Return the arrays of a node that reads the graph's and is itself not kept."""
+        return node.compute(dict(node.params), **self._arguments(graph, node))
 
     def release(self, graph):
         """Forget the arrays of a finished setting, all but the features, which others share."""

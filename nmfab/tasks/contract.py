@@ -76,6 +76,14 @@ class Task:
         """
         return dataset.track_ids(needs=self.needs)
 
+    def sound_node(self, p):
+        """Return a node that gives the sound of a setting's estimates, or None.
+
+        Its inputs are among `nodes`; it returns ``samples`` (estimates × channels × samples),
+        ``sample_rate`` (Hz) and ``names``. It is computed when somebody listens, and not kept.
+        """
+        return None
+
     def kind(self, p):
         """Return ``"baseline"``, ``"oracle"`` or, for an ordinary setting, ``""``."""
         return ""
