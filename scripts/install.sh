@@ -42,8 +42,9 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
 fi
 
 install() {
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$@"
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt "$@"
 }
+install --upgrade pip
 
 if [ "$what" = lint ]; then
     echo "Installing ruff into .venv"

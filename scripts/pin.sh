@@ -13,11 +13,13 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 pip="$folder/venv/bin/python -m pip"
+$pip install --quiet --upgrade pip
 $pip install --quiet "$torch"
 $pip install --quiet -e '.[tests,lint]'
 {
     echo "# Every version that nmfab is tested with, written by: PYTHON=python3.11 sh scripts/pin.sh"
-    $pip freeze --exclude-editable --exclude torch
+    # pip too: what comes with older Pythons takes twice as long to resolve all this.
+    $pip freeze --all --exclude-editable --exclude torch --exclude setuptools
     echo "$torch"
     # What librosa asks for where Python no longer has it.
     for package in audioop-lts standard-aifc standard-chunk standard-sunau; do

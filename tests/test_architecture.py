@@ -18,12 +18,13 @@ ROOMS = {"datasets", "features", "algorithms", "postprocessing", "metrics"}
 # other. The rooms are one layer.
 LAYERS = [
     {"cli"},
-    {"explain"},
+    {"tool", "explain"},
     {"experiment"},
     {"report"},
     {"results", "runner"},
     {"summary"},
     {"plan", "pipeline"},
+    {"factors"},
     {"selector"},
     {"tasks"},
     ROOMS,
