@@ -277,26 +277,6 @@ def _complain(message):
 
 def tool(argv=None):
     """Run the tool ``nmfab``; return its exit status."""
-    parser = argparse.ArgumentParser(prog="nmfab", description="Tools around nmfab's experiments.")
-    parser.add_argument("-v", "--version", action="version", version=f"nmfab {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="run the conformance suite on a file's algorithms")
-    check.add_argument("file", type=Path, help="a Python file with @algorithm functions")
-    options = parser.parse_args(argv)
-    try:
-        return _check(options.file)
-    except UsageError as error:
-        _complain(error)
-        return 2
+    from nmfab.tool import main as run_tool
 
-
-def _check(file):
-    from nmfab.algorithms.conformance import check_file
-    from nmfab.report import runs
-
-    failed = 0
-    for result in check_file(file):
-        _say(runs.check_line(result))
-        failed += not result.passed
-    _say("all checks passed" if not failed else f"{failed} checks failed")
-    return 1 if failed else 0
+    return run_tool(argv)

@@ -44,10 +44,15 @@ class Dataset:
     name: ClassVar[str]
     version: ClassVar[int | None] = None  # of the loader
     release: ClassVar[str] = ""  # of the data
+    tasks: ClassVar[tuple[str, ...]] = ()  # that it has references for
+    size: ClassVar[str] = ""  # on disk
     licence: ClassVar[str] = ""
     bibtex: ClassVar[str] = ""
     source: ClassVar[str] = ""  # where to get it
     tree: ClassVar[str] = ""  # the files wanted, as a drawing
+    steps: ClassVar[tuple[str, ...]] = ()  # how it comes there, in order
+    downloads: ClassVar[tuple[str, ...]] = ()  # see `nmfab.datasets.download`
+    no_download: ClassVar[str] = ""  # what of it cannot be downloaded, and why
 
     def __init__(self, roots):
         self.roots = [Path(root) for root in roots]

@@ -49,6 +49,7 @@ class MusdbBase(Dataset):
         "each track its own, for education and research only: mostly from MedleyDB and DSD100, "
         "CC BY-NC-SA 4.0"
     )
+    tasks = ("separation",)
     subsets = tuple(COUNTS)
     bibtex: str
 
@@ -168,8 +169,14 @@ def _read_stems(dataset_name, track_id, sources):
 class Musdb18(MusdbBase):
     """MUSDB18 as stem files: AAC at 256 kbit/s, nothing above 16 kHz."""
 
-    release = "1.0, Zenodo 1117372"
-    source = "https://zenodo.org/records/1117372 (4.7 GB)"
+    release = "MUSDB18 1.0, Zenodo 1117372"
+    size = "4.7 GB"
+    source = "https://zenodo.org/records/1117372"
+    downloads = ("zenodo:1117372/musdb18.zip",)
+    steps = (
+        "download musdb18.zip from the page above (nmfab datasets get musdb18 does all this)",
+        "unzip it into a folder named musdb18, so that musdb18/train and musdb18/test are there",
+    )
     bibtex = """@misc{rafii2017musdb18,
   author = {Rafii, Zafar and Liutkus, Antoine and St{\\"o}ter, Fabian-Robert and
             Mimilakis, Stylianos Ioannis and Bittner, Rachel},

@@ -10,8 +10,15 @@ _FILES = ("mixture", *STEMS)
 class Musdb18HQ(MusdbBase):
     """MUSDB18-HQ: 16-bit stereo at 44.1 kHz, with the full bandwidth."""
 
-    release = "1.0, Zenodo 3338373"
-    source = "https://zenodo.org/records/3338373 (22.7 GB)"
+    release = "MUSDB18-HQ 1.0, Zenodo 3338373"
+    size = "22.7 GB"
+    source = "https://zenodo.org/records/3338373"
+    downloads = ("zenodo:3338373/musdb18hq.zip",)
+    steps = (
+        "download musdb18hq.zip from the page above (nmfab datasets get musdb18hq does all this)",
+        "unzip it into a folder named musdb18hq, so that musdb18hq/train and musdb18hq/test are "
+        "there",
+    )
     bibtex = """@misc{rafii2019musdb18hq,
   author = {Rafii, Zafar and Liutkus, Antoine and St{\\"o}ter, Fabian-Robert and
             Mimilakis, Stylianos Ioannis and Bittner, Rachel},

@@ -31,6 +31,22 @@ class RWCPop(Dataset):
     """
 
     release = "RWC-MDB-P-2001, MIREX10 sections, AIST annotation of beats"
+    tasks = ("structure",)
+    size = "about 4 GB"
+    steps = (
+        "audio: order the seven CDs of RWC-MDB-P-2001 from AIST, or ask a colleague who has them; "
+        "copy each disc's tracks as 1.wav, 2.wav ... into audio/rwc-p-m01 to audio/rwc-p-m07",
+        "annotations: nmfab datasets get rwcpop fetches the MIREX10 sections and the AIST beats "
+        "and sections (by hand: the archive of the repository's branch main, and the two zips of "
+        "AIST, unpacked into annotations/)",
+    )
+    downloads = (
+        "https://github.com/ax-le/mirex10_sections/archive/refs/heads/main.zip -> annotations",
+        "mirdata:rwc_popular/annotations_beat",
+        "mirdata:rwc_popular/annotations_sections",
+        "mirdata:rwc_popular/index",
+    )
+    no_download = "the audio is sold by AIST"
     licence = (
         "audio: sold by AIST to researchers; MIREX10 sections: CC BY-NC-SA 3.0; beats: AIST, for "
         "research"

@@ -24,7 +24,10 @@ _log = logging.getLogger("nmfab")
 class Demo(Dataset):
     """Songs, piano pieces and mixes that come with nmfab; see `tracks` for what each kind holds."""
 
-    release = "1"
+    release = "pieces written as scores in code"
+    tasks = ("structure", "transcription", "separation")
+    size = "about 80 MB"
+    steps = ("nothing: it is rendered where it is first loaded, and offline",)
     licence = (
         "Scores: BSD-3-Clause, as nmfab. Sound: rendered on the user's machine with TimGM6mb.sf2 "
         "by Tim Brechbill from pretty_midi's wheel; the wheel is MIT and states no licence for "

@@ -1,0 +1,102 @@
+"""Datasets as text: the table of all, and the page that says what one of them wants."""
+
+from textwrap import indent, shorten, wrap
+
+from nmfab.report import text
+
+_WIDTH = 100
+_LICENCE = 48  # characters of the licence in the table; the page shows it whole
+_MOST_MISSING = 12
+
+
+def table(datasets):
+    """Return what ``nmfab datasets`` shows.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        All that are registered.
+
+    Returns
+    -------
+    str
+        One line each: name, tasks, state on this machine, size, licence; then where was looked.
+    """
+    header = ["name", "tasks", "state", "size", "licence"]
+    rows = [
+        [
+            dataset.name,
+            ", ".join(dataset.tasks),
+            dataset.status().state,
+            dataset.size or text.ABSENT,
+            shorten(dataset.licence or text.ABSENT, _LICENCE, placeholder=" …"),
+        ]
+        for dataset in datasets
+    ]
+    roots = ", ".join(str(root) for root in datasets[0].roots) if datasets else ""
+    last = f"looked for in {roots} (--data DIR and $NMFAB_DATA name others)"
+    more = "nmfab datasets NAME tells what to get, from where, and where each file goes"
+    return "\n".join([*text.columns(header, rows), "", last, more])
+
+
+def page(dataset, *, all_missing=False):
+    """Return what ``nmfab datasets NAME`` shows.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The one asked for.
+    all_missing : bool
+        Name everything that is missing, not the first few.
+
+    Returns
+    -------
+    str
+        State, what is missing, where to get it, the tree wanted, the steps, licence and BibTeX.
+    """
+    status = dataset.status()
+    told = status.message.partition("\n")[0].removesuffix("; its tree:")
+    lines = [f"{dataset.name}: {dataset.release or summary(dataset)}"]
+    lines += _field("tasks", ", ".join(dataset.tasks))
+    lines += _field("state", f"{status.state}, {told}")
+    lines += _field("size", dataset.size)
+    lines += _field("licence", dataset.licence)
+    lines += _field("source", dataset.source)
+    if dataset.tree:
+        lines += ["", "tree", indent(dataset.tree.rstrip(), "  ")]
+    if dataset.steps:
+        lines += ["", "steps", *_steps(dataset)]
+    if status.missing:
+        lines += ["", f"missing ({len(status.missing)})", *_missing(status.missing, all_missing)]
+    if dataset.bibtex:
+        lines += ["", "cite", indent(dataset.bibtex.strip(), "  ")]
+    return "\n".join(lines)
+
+
+def summary(dataset):
+    """Return the first line of a dataset's documentation."""
+    return (type(dataset).__doc__ or "").strip().partition("\n")[0]
+
+
+def _field(name, value):
+    """Return a field whose value is wrapped under itself."""
+    if not value:
+        return []
+    first, *others = wrap(value, _WIDTH - 10, break_long_words=False, break_on_hyphens=False)
+    return [f"{name:<10}{first}", *(" " * 10 + line for line in others)]
+
+
+def _steps(dataset):
+    lines = []
+    for number, step in enumerate(dataset.steps, start=1):
+        first, *others = wrap(step, _WIDTH - 5, break_long_words=False, break_on_hyphens=False)
+        lines += [f"  {number}. {first}", *(" " * 5 + line for line in others)]
+    return lines
+
+
+def _missing(missing, every):
+    shown = missing if every else missing[:_MOST_MISSING]
+    lines = [f"  {path}" for path in shown]
+    if len(shown) < len(missing):
+        lines.append(f"  … and {len(missing) - len(shown)} more: --missing names them all")
+    return lines

@@ -1,0 +1,133 @@
+"""The tool ``nmfab``: what there is to do around experiments."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from nmfab import __version__
+from nmfab.base.errors import NmfabError, UsageError
+
+_DATASETS = """\
+nmfab datasets                 all datasets, and what of them is on this machine
+nmfab datasets NAME            the files wanted, the steps, licence, BibTeX, what is missing
+nmfab datasets get NAME        download what can be had without an account
+nmfab datasets mini NAME DIR   write a miniature in the official layout: synthesised sound
+"""
+
+
+def main(argv=None):
+    """Run the tool ``nmfab``; return its exit status: 0 done, 1 something failed, 2 wrong usage.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments, those of the process where None.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        return options.action(options)
+    except UsageError as error:
+        _complain(error)
+        return 2
+    except NmfabError as error:
+        _complain(error)
+        return 1
+    except KeyboardInterrupt:
+        _complain("interrupted: what was done is kept, the same command goes on from there")
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="nmfab", description="Tools around nmfab's experiments.")
+    parser.add_argument("-v", "--version", action="version", version=f"nmfab {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="run the conformance suite on a file's algorithms")
+    check.add_argument("file", type=Path, help="a Python file with @algorithm functions")
+    check.set_defaults(action=_check)
+    datasets = commands.add_parser(
+        "datasets",
+        help="what datasets there are, what each wants, and what is here",
+        description=_DATASETS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="nmfab datasets [NAME | get NAME | mini NAME DIR] [--data DIR] [--missing]",
+    )
+    datasets.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    datasets.add_argument(
+        "--data", action="append", default=[], type=Path, metavar="DIR", help="datasets lie there"
+    )
+    datasets.add_argument("--missing", action="store_true", help="name all that is missing")
+    datasets.set_defaults(action=_datasets)
+    return parser
+
+
+def _check(options):
+    from nmfab.algorithms.conformance import check_file
+    from nmfab.report import runs
+
+    failed = 0
+    for result in check_file(options.file):
+        _say(runs.check_line(result))
+        failed += not result.passed
+    _say("all checks passed" if not failed else f"{failed} checks failed")
+    return 1 if failed else 0
+
+
+def _datasets(options):
+    for folder in options.data:
+        if not folder.is_dir():
+            raise UsageError(f"--data {folder}: there is no such folder")
+    match options.words:
+        case []:
+            _say(_report().table(_all_datasets(options)))
+        case ["get", *names]:
+            return _get(names, options)
+        case ["mini", *words]:
+            return _mini(words)
+        case [name]:
+            _say(_report().page(_dataset(name, options), all_missing=options.missing))
+        case words:
+            raise UsageError(
+                f"nmfab datasets {' '.join(words)}: one name is wanted (nmfab datasets -h)"
+            )
+    return 0
+
+
+def _report():
+    from nmfab.report import datasets
+
+    return datasets
+
+
+def _dataset(name, options):
+    from nmfab.datasets import DATASETS
+    from nmfab.datasets.contract import data_roots
+
+    return DATASETS[name](data_roots(options.data))
+
+
+def _all_datasets(options):
+    from nmfab.datasets import DATASETS
+
+    return [_dataset(name, options) for name in DATASETS.names()]
+
+
+def _get(names, options):
+    raise UsageError("nmfab datasets get NAME: not there yet")
+
+
+def _mini(words):
+    raise UsageError("nmfab datasets mini NAME DIR: not there yet")
+
+
+def _say(text):
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _complain(message):
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
