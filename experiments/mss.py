@@ -16,20 +16,20 @@ experiment = Experiment(
 
 DATASETS = ["demo", "musdb18", "musdb18hq"]
 
-# Power 2 goes with beta 0: Itakura-Saito is the likelihood of power spectra.
-for name, beta, power in (("nmf", [2, 1], 1), ("is", [0], 2)):
-    experiment.add_plan(
-        name,
-        dataset=DATASETS,
-        algorithm=["torch_mu", "torch_hals"],
-        beta=beta,
-        power=power,
-        rank=[8, 16],
-        init=["random"],
-        seed=[0, 1, 2, 3, 4],
-        grouping=["mfcc", "oracle"],
-        masking=["wiener2"],
-    )
+# Power 2 goes with beta 0: Itakura-Saito is the likelihood of power spectra. Starts are drawn at
+# random, five of them, so that algorithms are told from luck.
+COMMON = {
+    "dataset": DATASETS,
+    "init": "random",
+    "seed": [0, 1, 2, 3, 4],
+    "grouping": ["mfcc", "oracle"],
+    "masking": "wiener2",
+}
+experiment.add_plan(
+    "nmf", COMMON, algorithm=["torch_mu", "torch_hals"], beta=[2, 1], power=1, rank=8
+)
+experiment.add_plan("is", COMMON, algorithm=["torch_mu"], beta=0, power=2, rank=8)
+experiment.add_plan("rank", COMMON, algorithm=["torch_mu"], beta=1, power=1, rank=[16])
 
 # What any result must beat, and what no result can.
 experiment.add_plan(
@@ -42,12 +42,12 @@ experiment.add_plan(
     dataset=DATASETS,
     baseline=["dictionary"],
     algorithm=["torch_mu"],
-    beta=[1],
+    beta=1,
     power=1,
-    rank=[16],
-    init=["random"],
-    seed=[0],
-    masking=["wiener2"],
+    rank=16,
+    init="random",
+    seed=0,
+    masking="wiener2",
 )
 
 if __name__ == "__main__":

@@ -37,12 +37,19 @@ _HELP = {
 
 
 def _metrics():
-    metrics = {name: Metric(f"{text}, mean over stems", unit="dB") for name, text in _HELP.items()}
+    shown = ("si_sdr", "sdr", "bss_sdr", "bss_sir", "bss_sar", "museval_sdr")
+    metrics = {
+        name: Metric(f"{text}, mean over stems", unit="dB", detail=name not in shown)
+        for name, text in _HELP.items()
+    }
+    for name, text in _HELP.items():
+        for stem in STEMS:
+            detail = name != "bss_sdr"
+            metrics[f"{name}_{stem}"] = Metric(f"{text}, {stem}", unit="dB", detail=detail)
     gain = "mean improvement of {} over the mixture taken for every stem"
     for name in ("si_sdr", "sdr"):
-        metrics[f"{name}_gain"] = Metric(gain.format(name.upper().replace("_", "-")), unit="dB")
-    for name, text in _HELP.items():
-        metrics |= {f"{name}_{stem}": Metric(f"{text}, {stem}", unit="dB") for stem in STEMS}
+        text = gain.format(name.upper().replace("_", "-"))
+        metrics[f"{name}_gain"] = Metric(text, unit="dB", detail=True)
     return metrics | {
         "silent_stems": Metric("stems silent throughout, left out", higher_is_better=None),
         "missing_estimates": Metric(
@@ -64,6 +71,7 @@ class Separation(Task):
     """
 
     needs = ("audio", "stems")
+    protocol = ("subset", *_EXCERPT)
     params: ClassVar = {
         **NMF_PARAMS,
         "baseline": Param(None, "a row without blind NMF", choices=_BASELINES),
