@@ -7,8 +7,8 @@ them, first and last included unless they are trimmed. A boundary is found when 
 lies within the window (0.5 or 3 s, both inclusive), each serving once: the matching is the largest
 one (``mir_eval.segment.detection``; Turnbull et al., ISMIR 2007; MIREX structural segmentation).
 Sections may overlap, leave gaps, begin after 0 and end past the audio; those of no length are left
-out. `evaluate` makes both begin at 0, as ``mir_eval.segment.evaluate`` does: what precedes the first
-section is one too.
+out. `evaluate` makes both begin at 0, as ``mir_eval.segment.evaluate`` does: what precedes the
+first section is one too.
 """
 
 import numpy as np
