@@ -28,8 +28,14 @@ def decaying(n, *starts, half_life=20, level=1.0):
     return row
 
 
+def detect(activity, pitches, **options):
+    usual = {"step": STEP, "threshold": 0.1, "thresholding": "adaptive"}
+    usual |= {"average": 0.2, "gap": 0.05, "shortest": 0.05}
+    return detect_notes(activity, np.asarray(pitches, dtype=int), **{**usual, **options})
+
+
 def notes(row, pitch=60, **options):
-    onsets, offsets, pitches = detect_notes(row[None], np.array([pitch]), step=STEP, **options)
+    onsets, offsets, pitches = detect(row[None], [pitch], **options)
     return list(zip(np.round(onsets, 9), np.round(offsets, 9), pitches, strict=True))
 
 
@@ -77,9 +83,9 @@ def test_a_slow_attack_is_one_note(thresholding):
 @both
 def test_silence_and_no_pitch_give_no_notes(thresholding):
     assert notes(np.zeros(50), thresholding=thresholding) == []
-    empty = detect_notes(np.zeros((0, 50)), np.zeros(0, dtype=int), step=STEP)
+    empty = detect(np.zeros((0, 50)), [])
     assert [part.shape for part in empty] == [(0,)] * 3
-    no_frames = detect_notes(np.zeros((2, 0)), np.array([60, 61]), step=STEP)
+    no_frames = detect(np.zeros((2, 0)), [60, 61])
     assert [part.shape for part in no_frames] == [(0,)] * 3
 
 
@@ -88,11 +94,9 @@ def test_the_threshold_is_relative_to_the_maximum_over_all_pitches(thresholding)
     activity = np.stack([steady(100, (10, 50)), steady(100, (10, 50), level=0.08)])
     pitches = np.array([60, 72])
     for scale in (1e-8, 1.0, 1e8):
-        found = detect_notes(
-            scale * activity, pitches, step=STEP, threshold=0.1, thresholding=thresholding
-        )
+        found = detect(scale * activity, pitches, thresholding=thresholding)
         assert found[2].tolist() == [60]
-    lower = detect_notes(activity, pitches, step=STEP, threshold=0.05, thresholding=thresholding)
+    lower = detect(activity, pitches, threshold=0.05, thresholding=thresholding)
     assert lower[2].tolist() == [60, 72]
 
 
@@ -119,7 +123,7 @@ def test_the_adaptive_threshold_wants_a_strike():
 def test_time_is_frame_times_hop_over_rate():
     hop, rate, frame = 441, 22050, 37
     row = steady(100, (frame, frame + 20))
-    onsets, offsets, _ = detect_notes(row[None], np.array([60]), step=hop / rate)
+    onsets, offsets, _ = detect(row[None], [60], step=hop / rate)
     assert onsets.tolist() == [frame * (hop / rate)]
     assert offsets.tolist() == [(frame + 20) * (hop / rate)]
 
@@ -134,13 +138,13 @@ def test_a_click_is_found_where_it_is():
     sound[int(struck * rate) :] = tone * np.exp(-np.arange(rate) / rate * 3)
     V = np.abs(librosa.stft(sound, n_fft=n_fft, hop_length=hop))
     row = V[round(440 * n_fft / rate)]
-    onsets, _, _ = detect_notes(row[None], np.array([69]), step=hop / rate, threshold=0.5)
+    onsets, _, _ = detect(row[None], [69], step=hop / rate, threshold=0.5)
     assert onsets[0] == pytest.approx(struck, abs=hop / rate)
 
 
 def test_notes_are_sorted_by_onset():
     activity = np.stack([steady(100, (60, 80)), steady(100, (10, 30), (70, 90))])
-    onsets, _, pitches = detect_notes(activity, np.array([40, 80]), step=STEP)
+    onsets, _, pitches = detect(activity, [40, 80])
     assert np.all(np.diff(onsets) >= 0)
     assert pitches.tolist() == [80, 40, 80]
 

@@ -28,6 +28,7 @@ from nmfab.base.errors import DataError
 
 VERSION = 1
 PITCH_UNITS = ("hz", "midi")
+ONSET_TOLERANCE = 0.05  # seconds
 FRAME_HOP = 0.01  # seconds, the grid of MIREX
 _PITCHES = 128
 
@@ -105,7 +106,7 @@ def matched_notes(
     est_intervals,
     est_pitches,
     *,
-    onset_tolerance=0.05,
+    onset_tolerance=ONSET_TOLERANCE,
     with_offset=False,
     pitch_unit="hz",
 ):
@@ -264,7 +265,7 @@ def evaluate(
     *,
     duration,
     available_pitches,
-    onset_tolerance=0.05,
+    onset_tolerance=ONSET_TOLERANCE,
     pitch_unit="hz",
 ):
     """Compute every score of a transcription.

@@ -52,11 +52,11 @@ def detect_notes(
     pitches,
     *,
     step,
-    threshold=0.1,
-    thresholding="adaptive",
-    average=0.2,
-    gap=0.05,
-    shortest=0.05,
+    threshold,
+    thresholding,
+    average,
+    gap,
+    shortest,
 ):
     """Turn activations into notes; see the top of this file.
 
@@ -116,6 +116,7 @@ def past_average(activity, length):
     Parameters
     ----------
     activity : np.ndarray [shape=(k, n)]
+        Activations.
     length : int
         Frames, at least 1.
     """

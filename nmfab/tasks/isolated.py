@@ -39,7 +39,8 @@ def learn_templates(spectra, notes, *, beta):
                 f"an isolated note is annotated with {len(note['pitches'])} notes: templates need "
                 "recordings of one note each"
             )
-        first, last = np.round([note["onsets"][0], note["offsets"][0]] / spectrum["step"])
+        bounds = np.array([note["onsets"][0], note["offsets"][0]]) / float(spectrum["step"])
+        first, last = np.round(bounds)
         columns = spectrum["V"][:, int(first) : int(last) + 1]
         by_pitch.setdefault(int(note["pitches"][0]), []).append(columns)
     templates = {}
@@ -65,7 +66,9 @@ def rank_one_template(V, beta, iterations=_ITERATIONS):
     V : np.ndarray [shape=(m, n)]
         Nonnegative, not silent.
     beta : float
+        Of the divergence.
     iterations : int
+        Pairs of minimizations.
 
     Returns
     -------

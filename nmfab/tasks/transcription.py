@@ -60,8 +60,8 @@ class Transcription(Task):
         ),
         "average": Param(0.2, "length of that past average, s"),
         "gap": Param(0.05, "longest silence inside a note, s"),
-        "shortest": Param(0.05, "shortest note, s"),
-        "onset_tolerance": Param(0.05, "of onsets counted as right, s"),
+        "shortest": Param(0.1, "shortest note, and shortest time between two of one pitch, s"),
+        "onset_tolerance": Param(scoring.ONSET_TOLERANCE, "of onsets counted as right, s"),
         "pitch_unit": Param(
             "hz",
             "unit of the pitches given to mir_eval; midi lets semitones pass, to reproduce figures "
