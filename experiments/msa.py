@@ -21,10 +21,22 @@ experiment.add_plan(
     dataset=DATASETS,
     algorithm=["torch_mu", "nnfac_hals"],
     beta=[2, 1, 0],
-    rank=[10, 20],
+    rank=[10],
     init=["nndsvda"],
     feature=["nn_log_mel"],
     similarity=["cosine", "rbf"],
+    penalty=["modulo8"],
+)
+
+experiment.add_plan(
+    "ranks",
+    dataset=DATASETS,
+    algorithm=["torch_mu"],
+    beta=[1],
+    rank=[5, 20],
+    init=["nndsvda"],
+    feature=["nn_log_mel"],
+    similarity=["cosine"],
     penalty=["modulo8"],
 )
 
@@ -33,7 +45,7 @@ experiment.add_plan(
     "random",
     dataset=DATASETS,
     algorithm=["torch_mu"],
-    beta=[2, 1, 0],
+    beta=[1],
     rank=[10],
     init=["random"],
     seed=[0, 1, 2, 3, 4],
