@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from nmfab.base.errors import NmfabError, UsageError
-from nmfab.base.registry import unknown
+from nmfab.base.errors import NmfabError
 from nmfab.base.values import canonical, canonical_json
 from nmfab.factors import Checker, holds, identity, override, token
-from nmfab.selector import format_selector, format_terms, format_value, parse
-
-MARKED = ("baseline", "oracle")
-KEPT, NAMED = 1, 2
+from nmfab.selection import selected
+from nmfab.selector import format_terms
 
 
 class _Rows(list):
@@ -161,11 +158,7 @@ class Grid:
         UsageError
             If a plan, factor or modality does not exist, or nothing is selected.
         """
-        alternatives = [self._resolve(item) for item in parse(selector)]
-        matches = [max(self._match(s, *a) for a in alternatives) for s in self.settings]
-        if NAMED not in matches:  # baselines alone, kept beside nothing, are no selection
-            raise UsageError(self._nothing(selector, alternatives))
-        return [s for s, match in zip(self.settings, matches, strict=True) if match]
+        return selected(self, selector)
 
     def varying(self, settings=None):
         """Return the factors that tell settings apart: the columns of a table.
@@ -301,68 +294,6 @@ class Grid:
             values = {name: value for name, value in values.items() if value is not ABSENT}
             yield Setting(values, {**known.parameters, **values}, known.plans, known.kind)
 
-    # Selection
-
-    def _resolve(self, item):
-        """Return (plan, factor → wanted modalities) of an alternative, checked."""
-        factors = self.factors
-        if item.plan is not None:
-            if item.plan not in self.plans:
-                raise UsageError(unknown("plan", item.plan, self.plans))
-            own = self.plans[item.plan]
-            factors = {name: own[name] for name in self.factors if name in own}
-        if item.positions is not None:
-            return item.plan, _at_positions(item.positions, factors)
-        for name, wanted in item.factors.items():
-            if name not in self.factors:
-                raise UsageError(self._unknown_factor(name))
-            for value in wanted:
-                if not holds(self.factors[name], value):
-                    shown = [format_value(m) for m in self.factors[name]]
-                    raise UsageError(unknown(f"modality of {name}", value, shown))
-        return item.plan, item.factors
-
-    def _unknown_factor(self, name):
-        known = {**{n: p.default for n, p in self.task.params.items()}, **self.fixed}
-        if name in known:
-            return (
-                f"{name!r} is no factor of this plan but a parameter, fixed at "
-                f"{format_value(known[name])}: set it with --set {name}=VALUE"
-            )
-        return unknown("factor", name, self.factors)
-
-    def _match(self, setting, plan, factors):
-        """Return 0 (not selected), `KEPT` (a baseline without the factor) or `NAMED`."""
-        if plan is not None and plan not in setting.plans:
-            return 0
-        named = kept = False
-        for name, wanted in factors.items():
-            if name in setting.values:
-                offered = [setting.values[name]]
-            else:
-                plans = setting.plans if plan is None else (plan,)
-                offered = [m for p in plans for m in self.plans[p].get(name, ())]
-            if any(holds(wanted, modality) for modality in offered):
-                named = named or name != "dataset"
-            elif name in setting.values or setting.kind not in MARKED:
-                return 0
-            else:
-                kept = True
-        return KEPT if kept and not named else NAMED
-
-    def _nothing(self, selector, alternatives):
-        reasons = {
-            item.reason: None
-            for item in self.left_out
-            for plan, factors in alternatives
-            if (plan is None or plan == item.plan)
-            and all(holds(w, item.values[n]) for n, w in factors.items() if n in item.values)
-        }
-        why = f" ({'; '.join(reasons)})" if reasons else ""
-        text = selector if isinstance(selector, str) else format_selector(parse(selector))
-        text = " ".join(text.split())
-        return f"the selector {text} selects none of the {len(self.settings)} settings{why}"
-
 
 def _reserved_names():
     """Return the names that an attribute of a doce `Factor` or `Setting` would shadow."""
@@ -384,25 +315,3 @@ def _signature(nodes):
 def _alike(settings, columns):
     shown = {identity({n: v for n, v in s.values.items() if n in columns}) for s in settings}
     return len(shown) < len(settings)
-
-
-def _at_positions(positions, factors):
-    """Return factor → modalities for the positions of a list selector."""
-    if len(positions) > len(factors):
-        raise UsageError(
-            f"the selector has {len(positions)} positions, and there are {len(factors)} factors: "
-            f"{', '.join(factors)}"
-        )
-    wanted = {}
-    for (name, modalities), chosen in zip(factors.items(), positions, strict=False):
-        if chosen == -1:
-            continue
-        for position in chosen:
-            if position >= len(modalities):
-                raise UsageError(
-                    f"factor {name} has no modality {position}: 0 is "
-                    f"{format_value(modalities[0])}, {len(modalities) - 1} is "
-                    f"{format_value(modalities[-1])}"
-                )
-        wanted[name] = [modalities[position] for position in chosen]
-    return wanted

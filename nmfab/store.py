@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import time
 import uuid
 from pathlib import Path
@@ -19,8 +18,8 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from nmfab.base.errors import StoreError
-from nmfab.base.types import file_digest
 from nmfab.base.values import canonical_json
+from nmfab.fingerprints import fingerprints, remembered, temporary_name, write_text
 
 FIT = "_fit"  # the place, beside the tracks of a dataset, of what was learned over several
 SHARDS, FAILURES, PARTS = "shards", "failures", "parts.json"
@@ -215,7 +214,7 @@ class Place:
         """Record that a node could not be computed; never taken for a result."""
         record = {"node": node.name, "key": key, "message": message, "traceback": trace}
         record["time"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        _write_text(self._failure(key), json.dumps(record, indent=1))
+        write_text(self._failure(key), json.dumps(record, indent=1))
 
     def failure(self, key):
         """Return the message of a recorded failure, or None."""
@@ -235,21 +234,12 @@ class Place:
         parts : mapping of str to Part, optional
             The parts of the track where its dataset is on this machine.
         """
-        known = self._remembered()
-        if parts is None:
-            return {name: _join(files) for name, files in known.items()}
-        now = {name: [_identity(path) for path in part.files] for name, part in parts.items()}
-        digests = {tuple(f[:3]): f[3] for files in known.values() for f in files}
-        for files in now.values():
-            for file in files:
-                file.append(digests.get(tuple(file)) or file_digest(file[0]))
-        if now != known:
-            _write_text(self.folder / PARTS, json.dumps(now, indent=1))
-        return {name: _join(files) for name, files in now.items()}
+        memory = self.folder / PARTS
+        return remembered(memory) if parts is None else fingerprints(memory, parts)
 
     def remember(self, name, value):
         """Keep a JSON value under a name of the caller's, beside the artifacts."""
-        _write_text(self.folder / "memory" / f"{name}.json", json.dumps(value))
+        write_text(self.folder / "memory" / f"{name}.json", json.dumps(value))
 
     def recall(self, name):
         """Return what `remember` kept, or None."""
@@ -257,12 +247,6 @@ class Place:
             return json.loads((self.folder / "memory" / f"{name}.json").read_text())
         except (OSError, ValueError):
             return None
-
-    def _remembered(self):
-        try:
-            return json.loads((self.folder / PARTS).read_text())
-        except (OSError, ValueError):
-            return {}
 
     def path(self, node, key):
         """Return the file that holds an artifact, or None where there is none."""
@@ -331,7 +315,7 @@ def _write(path, fill):
     import h5py
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_name(path)
     try:
         with h5py.File(temporary, "w", locking=False) as file:
             fill(file)
@@ -341,13 +325,6 @@ def _write(path, fill):
         raise StoreError(f"{path} cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _write_text(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def _plain(name, value):
@@ -394,25 +371,3 @@ def _checksum(arrays):
         total.update(f"{name}{array.shape}".encode())
         total.update(content)
     return total.hexdigest()
-
-
-def _identity(path):
-    try:
-        stat = os.stat(path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-    return [str(path), stat.st_size, stat.st_mtime_ns]
-
-
-def _join(files):
-    total = hashlib.blake2b(digest_size=16)
-    for file in files:
-        total.update(file[3].encode())
-    return total.hexdigest()
-
-
-def remove_folder_if_empty(folder):
-    """Remove the folders below `folder` that hold no artifact any more, and `folder` itself."""
-    folder = Path(folder)
-    if folder.is_dir() and not any(folder.rglob("*.h5")):
-        shutil.rmtree(folder)

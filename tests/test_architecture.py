@@ -24,11 +24,13 @@ LAYERS = [
     {"results", "runner"},
     {"summary"},
     {"plan", "pipeline"},
+    {"selection"},
     {"factors"},
     {"selector"},
     {"tasks"},
     ROOMS,
     {"store"},
+    {"fingerprints"},
     {"base"},
 ]
 RANK = {name: -index for index, layer in enumerate(LAYERS) for name in layer}

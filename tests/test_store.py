@@ -119,7 +119,7 @@ def test_fingerprints_follow_the_bytes_and_are_remembered(place, tmp_path, monke
     parts = {"audio": Part((file,), dict)}
     first = place.fingerprints(parts)
     assert place.fingerprints() == first
-    monkeypatch.setattr("nmfab.store.file_digest", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("nmfab.fingerprints.file_digest", lambda path: pytest.fail("read again"))
     assert place.fingerprints(parts) == first
     monkeypatch.undo()
     file.write_bytes(b"two!")

@@ -1,0 +1,80 @@
+"""Fingerprints of a track's parts: digests of the bytes of their files, remembered on disk.
+
+The memory is a JSON file: part → list of [path, size, time in ns, digest]. A file that has its
+path, size and time is not read again; and where the files are not on this machine, the memory tells
+what they were.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+
+from nmfab.base.errors import StoreError
+from nmfab.base.types import file_digest
+
+
+def fingerprints(memory, parts):
+    """Return ``{part: fingerprint}`` from the files, and remember what was read.
+
+    Parameters
+    ----------
+    memory : Path
+        The JSON file; it need not exist yet.
+    parts : mapping of str to Part
+        The parts of a track.
+
+    Raises
+    ------
+    StoreError
+        If a file of a part is not there.
+    """
+    known = _load(memory)
+    now = {name: [_identity(path) for path in part.files] for name, part in parts.items()}
+    digests = {tuple(file[:3]): file[3] for files in known.values() for file in files}
+    for files in now.values():
+        for file in files:
+            file.append(digests.get(tuple(file)) or file_digest(file[0]))
+    if now != known:
+        write_text(memory, json.dumps(now, indent=1))
+    return {name: _join(files) for name, files in now.items()}
+
+
+def remembered(memory):
+    """Return ``{part: fingerprint}`` as they were when the files were last read."""
+    return {name: _join(files) for name, files in _load(memory).items()}
+
+
+def write_text(path, text):
+    """Write a small file under a temporary name and rename it: it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def temporary_name(path):
+    """Return a name beside `path` that no other process uses and no reader looks for."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _load(memory):
+    try:
+        return json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _identity(path):
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+    return [str(path), stat.st_size, stat.st_mtime_ns]
+
+
+def _join(files):
+    total = hashlib.blake2b(digest_size=16)
+    for file in files:
+        total.update(file[3].encode())
+    return total.hexdigest()
