@@ -143,6 +143,29 @@ def test_correlations_are_those_of_the_definition(length):
                 np.testing.assert_allclose(found[a, b, k], expected, atol=1e-9)
 
 
+@pytest.mark.parametrize(("signals", "taps"), [(1, 9), (2, 40), (5, 12)])
+def test_schur_is_cholesky(signals, taps):
+    rng = np.random.default_rng(signals)
+    sound = rng.standard_normal((signals, 500)).cumsum(axis=1)
+    lags = bss_system.correlate(sound, sound, taps)
+    matrix = np.empty((taps * signals, taps * signals))
+    for (i, a), row in np.ndenumerate(np.arange(len(matrix)).reshape(taps, signals)):
+        for (k, b), column in np.ndenumerate(np.arange(len(matrix)).reshape(taps, signals)):
+            matrix[row, column] = lags[a, b, i - k] if i >= k else lags[b, a, k - i]
+    found = bss_system.schur(lags[None])[0]
+    np.testing.assert_allclose(found, np.linalg.cholesky(matrix), rtol=1e-7, atol=1e-7)
+    pair = bss_system.schur(np.stack([lags, 2 * lags]))
+    np.testing.assert_allclose(pair[1], np.sqrt(2) * found, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(np.triu(found, 1)[:, :1], 0)
+
+
+def test_schur_refuses_what_is_not_positive_definite():
+    lags = np.zeros((1, 1, 1, 3))
+    lags[0, 0, 0] = [1, 0.9, -0.9]
+    with pytest.raises(np.linalg.LinAlgError):
+        bss_system.schur(lags)
+
+
 def test_a_filtered_reference_has_spatial_distortion_and_nothing_else():
     stems, _ = random_case(6, sources=2, channels=1, length=8000)
     stems[0, 0, -600:] = 0  # the filter's tail stays inside the frame

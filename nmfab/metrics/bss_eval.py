@@ -95,15 +95,17 @@ def filters(system, estimates):
     """
     sources, channels, samples = estimates.shape
     taps = system.taps
-    lags = correlate(system.channels, estimates.reshape(-1, samples), taps)
-    right = np.moveaxis(lags, 2, 1)
+    flat = estimates.reshape(-1, samples)
+    lags = correlate(system.channels, flat, taps, remembered=system.remembered)
+    right = np.moveaxis(lags, 2, 0)  # by delay, then by signal, as the system's rows
     shared = solve(system.all_factor, right.reshape(-1, sources * channels))
     own = np.empty((sources, channels, taps, channels))
     for j, factor in enumerate(system.own_factors):
         rows = slice(j * channels, (j + 1) * channels)
-        part = solve(factor, right[rows, :, rows].reshape(-1, channels))
-        own[j] = part.reshape(channels, taps, channels)
-    return shared.reshape(sources * channels, taps, sources, channels), own
+        part = solve(factor, right[:, rows, rows].reshape(-1, channels))
+        own[j] = part.reshape(taps, channels, channels).swapaxes(0, 1)
+    shared = shared.reshape(taps, sources * channels, sources, channels)
+    return shared.swapaxes(0, 1), own
 
 
 def frame_starts(samples, window, hop=None):
@@ -141,53 +143,54 @@ def frame_energies(system, estimates, *, window, hop=None):
     at_once = max(1, _FRAMES_AT_ONCE * 65536 // length)
     for first in range(0, len(starts), at_once):
         span = slice(first, first + at_once)
-        truth = _frame_spectra(system.references, starts[span], window, length)
+        truth = system.remembered(
+            ("frames", first, window, hop),
+            lambda: _frame_spectra(system.references, starts[span], window, length),  # noqa: B023
+        )
         guess = _frame_spectra(estimates, starts[span], window, length)
         energies[..., span] = _decompose(truth, guess, responses, length)
     return energies
 
 
 def _frame_spectra(signals, starts, window, length):
-    """Return the spectra [shape=(bins, frames, sources, channels)] of frames."""
-    frames = np.stack([signals[..., start : start + window] for start in starts])
-    frames = frames.astype(np.float64, copy=False)
-    return np.moveaxis(scipy.fft.rfft(frames, n=length, workers=workers()), -1, 0).copy()
+    """Return the spectra [shape=(sources, channels, frames, bins)] of frames."""
+    frames = np.empty((*signals.shape[:2], len(starts), window))
+    for place, start in enumerate(starts):
+        frames[:, :, place] = signals[..., start : start + window]
+    return scipy.fft.rfft(frames, n=length, workers=workers())
 
 
 def _responses(found, length):
-    """Return the filters' spectra: (bins, inputs, outputs) and (bins, sources, in, out)."""
-    shared, own = found
-    shared = np.moveaxis(shared, 1, -1).reshape(shared.shape[0], -1, shared.shape[1])
-    own = np.moveaxis(own, 2, -1)
-    return [
-        np.moveaxis(scipy.fft.rfft(taps, n=length, workers=workers()), -1, 0).copy()
-        for taps in (shared, own)
-    ]
+    """Return the filters' spectra: (inputs, sources, channels, bins), (sources, in, out, bins)."""
+    shared, own = (np.moveaxis(taps, axis, -1) for taps, axis in zip(found, (1, 2), strict=True))
+    return [scipy.fft.rfft(taps, n=length, workers=workers()) for taps in (shared, own)]
 
 
 def _decompose(truth, guess, responses, length):
     """Return the energies [shape=(4, 2, sources, frames)], summed over bands that fit the cache."""
-    weight = np.full(len(truth), 2.0 / length)
-    weight[0] = 1.0 / length
-    if length % 2 == 0:
-        weight[-1] = 1.0 / length
-    step = max(1, _BAND // (truth[0].size * truth.itemsize))
+    bins = truth.shape[-1]
+    step = max(1, _BAND * bins // truth.nbytes)
     total = 0.0
-    for start in range(0, len(truth), step):
-        band = slice(start, start + step)
-        spectra = (truth[band], guess[band], *(part[band] for part in responses))
-        total = total + _band_energies(*spectra, weight[band])
-    return total
+    for start in range(0, bins, step):
+        band = slice(start, min(start + step, bins))
+        spectra = [part[..., band] for part in (truth, guess, *responses)]
+        total = total + _band_energies(*spectra)
+    # Bins that stand for two frequencies count twice: all but zero and, in even lengths, the last.
+    single = slice(None, None, bins - 1) if length % 2 == 0 else slice(0, 1)
+    alone = _band_energies(*(part[..., single] for part in (truth, guess, *responses)))
+    return (2 * total - alone) / length
 
 
-def _band_energies(truth, guess, shared, own, weight):
-    bins, frames = truth.shape[:2]
-    everything = (truth.reshape(bins, frames, -1) @ shared).reshape(truth.shape)
-    spatial = sum(truth[..., c, None] * own[:, None, :, c, :] for c in range(truth.shape[-1]))
+def _band_energies(truth, guess, shared, own):
+    """Return the sums over the bins given of the squared moduli that `frame_energies` names."""
+    sources, channels, frames, bins = truth.shape
+    inputs = truth.reshape(sources * channels, frames, bins)
+    everything = np.einsum("atf,ajcf->jctf", inputs, shared)
+    spatial = np.einsum("jatf,jacf->jctf", truth, own)
 
     def energy(spectrum):
-        parts = spectrum.view(np.float64)
-        return np.einsum("f,ftjc,ftjc->jt", weight, parts, parts)
+        parts = np.ascontiguousarray(spectrum).view(np.float64)
+        return np.einsum("jctf,jctf->jt", parts, parts)
 
     source = energy(truth)
     return np.array(

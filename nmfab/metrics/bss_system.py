@@ -1,9 +1,11 @@
 """What BSS Eval v4 needs of the references alone: correlations and the factored system.
 
-Correlations are summed over short blocks and never need a transform of the track.
+Correlations are summed over short blocks and never need a transform of the track. Their matrix is
+block Toeplitz when its rows are ordered by lag, then by signal: the Schur algorithm factors it in
+the square of its size, and Cholesky would take the cube.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +17,7 @@ from nmfab.base.resources import current_resources
 
 SILENCE = 2.0**-15  # peak of one step of 16-bit audio; below it a reference counts as silent
 _BLOCK = 8192  # length of the transforms that correlate
+_SHORT = 2**23  # samples of all references whose spectra are kept: 24 s of four stereo stems
 _BLOCKS_AT_ONCE = 64  # bounds the memory of a long track: about 70 MB of spectra
 
 
@@ -28,9 +31,10 @@ class System:
         The reference images.
     taps : int
         Length of the distortion filters, in samples.
-    all_factor : np.ndarray [shape=(sources * channels * taps, sources * channels * taps)]
-        Cholesky factor (lower) of the correlations of the delayed references of all sources.
-    own_factors : list of np.ndarray [shape=(channels * taps, channels * taps)]
+    all_factor : np.ndarray [shape=(taps * sources * channels, taps * sources * channels)]
+        Cholesky factor (lower) of the correlations of the delayed references of all sources, rows
+        ordered by delay, then by source and channel.
+    own_factors : np.ndarray [shape=(sources, taps * channels, taps * channels)]
         The same for each source alone.
     loaded : bool
         Whether the noise floor of 16-bit audio was added; see `prepare`.
@@ -39,13 +43,22 @@ class System:
     references: np.ndarray
     taps: int
     all_factor: np.ndarray
-    own_factors: list
+    own_factors: np.ndarray
     loaded: bool
+    _kept: dict = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def channels(self):
         """The references as [shape=(sources * channels, samples)]."""
         return self.references.reshape(-1, self.references.shape[-1])
+
+    def remembered(self, key, make):
+        """Return ``make()``, kept for the next estimates where the track is short enough."""
+        if self.references.size > _SHORT:
+            return make()
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
 
 def floating(signals):
@@ -93,18 +106,17 @@ def prepare(references, *, taps=512):
     # Rounding makes noise only where there is sound: digital silence stays exact.
     noise = np.count_nonzero(flat, axis=1) * SILENCE**2 / 12
     for loading in (np.zeros_like(noise), noise):
-        factors = []
-        for j, part in enumerate((*own, lags)):  # the small ones first: they tell soonest
-            rows = slice(j * channels, (j + 1) * channels) if j < sources else slice(None)
-            factors.append(_factor(part, loading[rows], least=noise[rows] / 4))
-            if factors[-1] is None:
-                break
-        else:
-            return System(references, taps, factors[-1], factors[:-1], loading is noise)
+        shape = (sources, channels)
+        apart = _factors(np.stack(own), loading.reshape(shape), noise.reshape(shape) / 4)
+        if apart is None:  # the small ones first: they tell soonest
+            continue
+        together = _factors(lags[None], loading[None], noise[None] / 4)
+        if together is not None:
+            return System(references, taps, together[0], apart, loading is noise)
     raise ComputationError("the references cannot be told apart, even with noise added to them")
 
 
-def correlate(first, second, taps):
+def correlate(first, second, taps, remembered=lambda key, make: make()):
     """Return ``r[a, b, k] = sum_m first[a, m - k] second[b, m]`` for lags k from 0 to taps − 1.
 
     Parameters
@@ -113,6 +125,8 @@ def correlate(first, second, taps):
         Signals taken as zero outside.
     taps : int
         Number of lags.
+    remembered : callable
+        `System.remembered` of the system that `first` belongs to: its spectra serve again.
 
     Returns
     -------
@@ -124,15 +138,18 @@ def correlate(first, second, taps):
     total = 0.0
     for start in range(0, blocks, _BLOCKS_AT_ONCE):
         span = range(start, min(start + _BLOCKS_AT_ONCE, blocks))
-        early = _block_spectra(first, span, step, length, before=taps - 1)
+        early = remembered(
+            ("blocks", start, taps),
+            lambda: _block_spectra(first, span, step, length, before=taps - 1).conj(),  # noqa: B023
+        )
         late = _block_spectra(second, span, step, length, before=0)
-        total = total + early.conj() @ late.transpose(0, 2, 1)
-    lags = scipy.fft.irfft(np.moveaxis(total, 0, -1), n=length, workers=workers())
+        total = total + np.einsum("akf,bkf->abf", early, late)
+    lags = scipy.fft.irfft(total, n=length, workers=workers())
     return lags[..., :taps]
 
 
 def _block_spectra(signals, span, step, length, before):
-    """Return spectra [shape=(bins, signals, blocks)] of blocks that begin `before` early.
+    """Return spectra [shape=(signals, blocks, bins)] of blocks that begin `before` early.
 
     A block without its past stands where it would stand with it, so that lag k of the product is
     lag k of the signals.
@@ -143,32 +160,73 @@ def _block_spectra(signals, span, step, length, before):
         piece = signals[:, max(begin, 0) : index * step + step]
         offset = length - step + (max(begin, 0) - index * step)
         held[:, place, offset : offset + piece.shape[-1]] = piece
-    spectra = scipy.fft.rfft(held, overwrite_x=True, workers=workers())
-    return np.ascontiguousarray(np.moveaxis(spectra, -1, 0))
+    return scipy.fft.rfft(held, overwrite_x=True, workers=workers())
 
 
-def _factor(lags, loading, least):
-    """Return the Cholesky factor, or None where a pivot of a signal is below its `least`."""
-    matrix = _toeplitz(lags)
+def _factors(lags, loading, least):
+    """Return the Cholesky factors of several systems, or None where a pivot is below `least`.
+
+    Parameters
+    ----------
+    lags : np.ndarray [shape=(systems, signals, signals, taps)]
+        As `correlate` gives them.
+    loading, least : np.ndarray [shape=(systems, signals)]
+        What is added to the energy of each signal, and what each of its pivots must reach.
+    """
     taps = lags.shape[-1]
-    matrix[np.diag_indices_from(matrix)] += np.repeat(loading, taps) + np.finfo(np.float64).eps
+    lags = lags.copy()
+    diagonal = np.arange(lags.shape[1])
+    lags[:, diagonal, diagonal, 0] += loading + np.finfo(np.float64).eps
     try:
-        factor = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
-    except scipy.linalg.LinAlgError:
+        factors = schur(lags)
+    except np.linalg.LinAlgError:
         return None
-    return factor if (np.diagonal(factor) ** 2 >= np.repeat(least, taps)).all() else None
+    pivots = np.diagonal(factors, axis1=1, axis2=2) ** 2
+    return factors if (pivots >= np.tile(least, taps)).all() else None
 
 
-def _toeplitz(lags):
-    """Return the matrix with rows (a, i), columns (b, k) and entries ``sum x_a[m-i] x_b[m-k]``."""
-    signals, _, taps = lags.shape
-    matrix = np.empty((signals * taps, signals * taps), order="F")
-    for a in range(signals):
-        for b in range(signals):
-            block = matrix[a * taps : (a + 1) * taps, b * taps : (b + 1) * taps]
-            # Entry (i, k) depends on i - k alone: lag i - k of (a, b), or k - i of (b, a).
-            block[...] = scipy.linalg.toeplitz(lags[a, b], lags[b, a])
-    return matrix
+def schur(lags):
+    """Factor block Toeplitz matrices of correlations by the block Schur algorithm.
+
+    With Z the shift by one block, T − Z T Zᵀ = U Uᵀ − V Vᵀ has as many columns as there are signals
+    in U and V. Each step gives one block column of the factor, U itself, shifts U, and turns (U, V)
+    by a hyperbolic rotation that clears the first block of V; V is updated from the new U, the
+    stabler form. Kailath and Sayed, "Displacement structure: theory and applications", SIAM Review
+    1995, Sect. 4; Bojanczyk, Brent, Van Dooren and de Hoog, "A note on downdating the Cholesky
+    factorization", SIAM J. Sci. Stat. Comput. 1987.
+
+    Parameters
+    ----------
+    lags : np.ndarray [shape=(systems, signals, signals, taps)]
+        As `correlate` gives them: entry (i, a), (k, b) of a matrix is the correlation of signals a
+        and b at lag i − k.
+
+    Returns
+    -------
+    np.ndarray [shape=(systems, taps * signals, taps * signals)]
+        Lower triangular L with L Lᵀ the matrix, its rows ordered by lag, then by signal.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a matrix is not positive definite to rounding.
+    """
+    systems, size, _, taps = lags.shape
+    first = np.moveaxis(lags, (1, 2, 3), (3, 1, 2)).reshape(systems, size, taps * size)
+    # All is kept transposed, so that rows are contiguous: U has `size` long rows.
+    U = np.linalg.solve(np.linalg.cholesky(first[..., :size].mT), first)
+    V = U
+    upper = np.zeros((systems, taps * size, taps * size))
+    upper[:, :size] = U
+    unit = np.eye(size)
+    for start in range(size, taps * size, size):
+        U, V = U[..., :-size], V[..., size:]
+        K = np.linalg.solve(U[..., :size].mT, V[..., :size].mT)
+        A, B = np.linalg.cholesky(unit - K @ K.mT), np.linalg.cholesky(unit - K.mT @ K)
+        U = np.linalg.inv(A) @ (U - K @ V)
+        V = B.mT @ V - np.linalg.solve(B, K.mT @ A) @ U
+        upper[:, start : start + size, start:] = U
+    return upper.mT
 
 
 def solve(factor, right):
