@@ -1,31 +1,81 @@
 """Transcription of piano music: notes by NMF of the spectrogram.
 
 python experiments/transcription.py -p                                   what there is
-python experiments/transcription.py -s '<"dataset":"demo">' -c           compute
+python experiments/transcription.py -s 'dataset=maps' -c                 compute
 python experiments/transcription.py -d                                   the table
 """
 
+from nmfab.cli import main
 from nmfab.experiment import Experiment
 
 experiment = Experiment(
     "transcription",
     task="transcription",
     title="Transcription: piano notes by NMF of the spectrogram",
+    fixed={"stop": 50},
 )
 
 DATASETS = ["demo", "maps"]
 
-# A template per key, its pitch given by the start.
+# One template per key. Power 2 goes with beta 0: Itakura-Saito is the likelihood of power spectra.
+for name, beta, power in (("harmonic", [2, 1], 1), ("is", [0], 2)):
+    experiment.add_plan(
+        name,
+        dataset=DATASETS,
+        algorithm=["torch_mu", "torch_hals"],
+        beta=beta,
+        power=power,
+        rank=[88],
+        init=["harmonic"],
+        seed=[0],
+        pitch=["fixed", "oracle"],
+        thresholding=["fixed"],
+    )
+
+# Activations are drawn at random: five starts, so that algorithms are told from luck.
 experiment.add_plan(
-    "harmonic",
+    "seeds",
     dataset=DATASETS,
     algorithm=["torch_mu"],
-    beta=[2, 1, 0],
+    beta=[1],
     rank=[88],
     init=["harmonic"],
-    seed=[0],
+    seed=[0, 1, 2, 3, 4],
     pitch=["fixed"],
+    thresholding=["fixed", "adaptive"],
+)
+
+# Templates that start anywhere, and are named afterwards.
+experiment.add_plan(
+    "blind",
+    dataset=DATASETS,
+    algorithm=["torch_mu"],
+    beta=[1],
+    rank=[10, 20],
+    init=["random"],
+    seed=[0, 1, 2, 3, 4],
+    pitch=["autocorrelation", "harmonic", "oracle"],
+    thresholding=["fixed"],
+)
+
+# Templates of isolated notes of the same piano; with maps, name one: --set dictionary=ENSTDkCl
+experiment.add_plan(
+    "dictionary",
+    dataset=["demo"],
+    algorithm=["torch_mu"],
+    beta=[1],
+    dictionary=["isolated"],
+    thresholding=["fixed"],
+)
+
+# What any result must beat: harmonic templates without a factorization.
+experiment.add_plan(
+    "baselines",
+    dataset=DATASETS,
+    baseline=["salience"],
+    threshold=[0.1, 0.2, 0.3],
+    thresholding=["adaptive"],
 )
 
 if __name__ == "__main__":
-    raise SystemExit(experiment.main())
+    raise SystemExit(main(experiment))

@@ -187,6 +187,26 @@ def test_what_does_not_fit_is_left_out_with_its_reason(task):
     assert "beta" in task.skip(parameters(task, algorithm="nnfac_hals", beta=1))
 
 
+def test_estimated_notes_can_be_heard(task, piece, isolated):
+    arrays = run(task, piece, isolated, dictionary="isolated")
+    node = task.sound_node(parameters(task, dictionary="isolated"))
+    sound = node.compute({}, estimate=arrays["estimate"])
+    samples, rate = sound["samples"][0, 0], sound["sample_rate"]
+    assert len(samples) == DURATION * rate
+    spectrum = np.abs(np.fft.rfft(samples[round(1.6 * rate) : round(2.0 * rate)]))
+    assert spectrum.argmax() / 0.4 == pytest.approx(130.8, abs=3)  # the octave below, alone there
+
+
+def test_one_threshold_serves_both_powers(task, piece, isolated):
+    """Activations are compared as magnitudes: power 2 asks for no threshold of its own."""
+    given = {"dictionary": "isolated", "threshold": 0.15, "stop": 100}
+    counts = [
+        run(task, piece, isolated, power=power, **given)["transcription"]["notes"]
+        for power in (1, 2)
+    ]
+    assert max(counts) <= 1.5 * min(counts)
+
+
 def reads(task, name, **given):
     """Return the parameters that a node and all before it read."""
     nodes = {node.name: node for node in task.nodes(parameters(task, **given))}

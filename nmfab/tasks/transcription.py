@@ -17,8 +17,9 @@ from nmfab.tasks.contract import Metric, Task, task
 from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
 
 STFT_VERSION = 1
+_SOUND_RATE = 22050  # Hz, of notes played back
 _STFT = ("sample_rate", "window", "n_fft", "hop", "power", "excerpt")
-_NOTES = ("threshold", "thresholding", "average", "gap", "shortest")
+_NOTES = ("power", "threshold", "thresholding", "average", "gap", "shortest")
 _PITCH = ("fixed", "autocorrelation", "harmonic", "oracle")
 _NMF = {"source": "features.stft", "frequencies": "frequencies"}
 
@@ -52,10 +53,12 @@ class Transcription(Task):
         "hop": Param(320, "distance of the frames, samples"),
         "power": Param(1, "V is the modulus to this power", choices=(1, 2)),
         "excerpt": Param(30, "seconds from the beginning; null for the whole recording"),
-        "threshold": Param(0.07, "of activations, in parts of their global maximum"),
+        "threshold": Param(
+            0.1, "of activations, in parts of their global maximum; as a magnitude, whatever power"
+        ),
         "thresholding": Param(
-            "adaptive",
-            "notes begin above the threshold, or above their past average plus it",
+            "fixed",
+            "notes begin above the threshold, or where they rise so much above their past average",
             choices=noting.THRESHOLDS,
         ),
         "average": Param(0.2, "length of that past average, s"),
@@ -103,6 +106,15 @@ class Transcription(Task):
             named = _pitches_node(p)
         factors = between[-1].name
         return [_stft_node(p), *between, named, _notes_node(p, factors), _metrics_node(p)]
+
+    def sound_node(self, p):
+        """Return a node that plays the estimated notes; no table needs it, and it is not kept."""
+        return Node(
+            name="postprocessing.sound",
+            compute=_sound,
+            inputs=("postprocessing.estimate",),
+            versions={"postprocessing.notes": noting.VERSION},
+        )
 
     def kind(self, p):
         """Return ``"baseline"`` without NMF, ``"oracle"`` where pitches look at the reference."""
@@ -272,6 +284,8 @@ def _estimate(params, *, stft, pitches, **factors):
     (given,) = factors.values()
     activity, names = noting.merge_pitches(given["W"], given["H"], pitches["pitches"])
     step = float(stft["step"])
+    params = dict(params)
+    activity = activity ** (1 / params.pop("power"))
     onsets, offsets, found = noting.detect_notes(activity, names, step=step, **params)
     return {
         "onsets": onsets,
@@ -279,6 +293,17 @@ def _estimate(params, *, stft, pitches, **factors):
         "pitches": found,
         "available": names,
         "duration": stft["duration"],
+    }
+
+
+def _sound(params, *, estimate):
+    notes = (estimate[name] for name in ("onsets", "offsets", "pitches"))
+    duration = float(estimate["duration"])
+    samples = noting.sonify(*notes, sample_rate=_SOUND_RATE, duration=duration)
+    return {
+        "samples": samples[None, None],
+        "sample_rate": _SOUND_RATE,
+        "names": np.array(["notes"]),
     }
 
 
