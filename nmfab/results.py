@@ -150,8 +150,7 @@ class Results:
     def _place(self, row):
         """Return dataset and protocol of a row."""
         p = row.settings[0].parameters
-        protocol = {name: p[name] for name in self.task.protocol}
-        return p["dataset"], format_terms(protocol).replace(",", ", ") or None
+        return p["dataset"], format_terms(self.task.protocol_of(p)).replace(",", ", ") or None
 
     def _metrics(self, names):
         known = self.task.metrics

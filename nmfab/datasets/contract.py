@@ -33,7 +33,10 @@ class Status:
 class Dataset:
     """A collection of tracks on disk.
 
-    A subclass fills the header below and `status`, `track_ids` and `load`.
+    A subclass fills the header below and `status`, `track_ids` and `load`. Where sections have
+    several `annotators`, a track has the parts ``sections.ANNOTATOR`` or, with `levels`,
+    ``sections.ANNOTATOR.LEVEL``, of those who annotated it, beside the usual ``sections``; with
+    `annotator` ``"better"``, an estimate is scored against each.
 
     Parameters
     ----------
@@ -52,6 +55,9 @@ class Dataset:
     tree: ClassVar[str] = ""  # the files wanted, as a drawing
     steps: ClassVar[tuple[str, ...]] = ()  # how it comes there, in order
     downloads: ClassVar[tuple[str, ...]] = ()  # see `nmfab.datasets.download`
+    annotators: ClassVar[tuple] = ()  # of sections, where there are several: see below
+    annotator: ClassVar = None  # whose sections are scored unless another is asked for
+    levels: ClassVar[tuple[str, ...]] = ()  # of their sections, the usual one first
     no_download: ClassVar[str] = ""  # what of it cannot be downloaded, and why
 
     def __init__(self, roots):

@@ -116,6 +116,28 @@ def evaluate(reference, estimate, *, trim=False):
     return scores | {"segments": float(len(estimate))}
 
 
+def better(scores):
+    """Return, for each window, the scores against the annotation that agrees more.
+
+    Precision, recall and F are those of one annotation, the one with the larger F.
+
+    Parameters
+    ----------
+    scores : sequence of dict
+        As `evaluate` gives them, of one estimate against each annotation.
+
+    Returns
+    -------
+    dict of str to float
+        As `evaluate`.
+    """
+    found = {"segments": scores[0]["segments"]}
+    for name in WINDOWS:
+        best = max(scores, key=lambda score, f=f"F{name}": score[f])
+        found |= {f"{letter}{name}": best[f"{letter}{name}"] for letter in "FPR"}
+    return found
+
+
 def _sections(intervals, name):
     intervals = np.asarray(intervals, dtype=np.float64)
     if intervals.ndim != 2 or intervals.shape[1] != 2:

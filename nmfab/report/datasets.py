@@ -2,6 +2,8 @@
 
 from textwrap import indent, shorten, wrap
 
+from nmfab.base.errors import DataError
+from nmfab.datasets import Status
 from nmfab.report import text
 
 _WIDTH = 100
@@ -27,7 +29,7 @@ def table(datasets):
         [
             dataset.name,
             ", ".join(dataset.tasks),
-            dataset.status().state,
+            _status(dataset).state,
             dataset.size or text.ABSENT,
             shorten(dataset.licence or text.ABSENT, _LICENCE, placeholder=" …"),
         ]
@@ -54,7 +56,7 @@ def page(dataset, *, all_missing=False):
     str
         State, what is missing, where to get it, the tree wanted, the steps, licence and BibTeX.
     """
-    status = dataset.status()
+    status = _status(dataset)
     told = status.message.partition("\n")[0].removesuffix("; its tree:")
     lines = [f"{dataset.name}: {dataset.release or summary(dataset)}"]
     lines += _field("tasks", ", ".join(dataset.tasks))
@@ -71,6 +73,14 @@ def page(dataset, *, all_missing=False):
     if dataset.bibtex:
         lines += ["", "cite", indent(dataset.bibtex.strip(), "  ")]
     return "\n".join(lines)
+
+
+def _status(dataset):
+    """Return a dataset's state; one whose tables cannot be read is broken, with the reason."""
+    try:
+        return dataset.status()
+    except DataError as error:
+        return Status("broken", str(error))
 
 
 def summary(dataset):

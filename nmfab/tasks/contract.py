@@ -84,6 +84,10 @@ class Task:
         """
         return None
 
+    def protocol_of(self, p):
+        """Return name and value of what of `protocol` a setting reads: the head of its table."""
+        return {name: p[name] for name in self.protocol}
+
     def kind(self, p):
         """Return ``"baseline"``, ``"oracle"`` or, for an ordinary setting, ``""``."""
         return ""

@@ -5,9 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nmfab.base.errors import DataError
 from nmfab.base.registry import version_of
 from nmfab.base.spectrum import resample, to_mono
 from nmfab.base.types import Node, Param
+from nmfab.datasets import DATASETS, Dataset
 from nmfab.features import FEATURES, bars, barwise
 from nmfab.metrics import structure as scoring
 from nmfab.postprocessing import cbm, segmentation, similarity
@@ -38,6 +40,7 @@ class Structure(Task):
     """
 
     needs = ("audio", "sections")
+    protocol = ("trim", "annotator", "level")
     params: ClassVar = {
         **NMF_PARAMS,
         "baseline": Param(None, "a row without NMF", choices=_BASELINES),
@@ -63,12 +66,29 @@ class Structure(Task):
         "max_size": Param(32, "largest segment, bars"),
         "regular.bars": Param(8, "segments of the regular baseline, bars"),
         "trim": Param(False, "leave out the first and the last boundary", choices=(False, True)),
+        "annotator": Param(
+            None,
+            "whose sections, where a dataset has several: 1 or 2 of salami, mirex10 or aist of "
+            "rwcpop; better: each, and for each window the one that agrees more; null: the usual",
+        ),
+        "level": Param(
+            "upper", "which of their sections, of salami", choices=("upper", "lower", "functions")
+        ),
     }
     metrics: ClassVar = {
         f"{letter}{name}": Metric(help.format(name))
         for name in scoring.WINDOWS
         for letter, help in _METRIC.items()
-    } | {"segments": Metric("number of sections that are estimated", higher_is_better=None)}
+    } | {
+        "segments": Metric("number of sections that are estimated", higher_is_better=None),
+        **{
+            f"F{name}_annotator{number}": Metric(
+                f"F within {name} s against annotator {number} of several", detail=True
+            )
+            for name in scoring.WINDOWS
+            for number in (1, 2)
+        },
+    }
 
     def nodes(self, p):
         """Return bars, barwise matrix, factorization, segments and scores."""
@@ -87,8 +107,44 @@ class Structure(Task):
         return "oracle" if p["baseline"] == "oracle" else "baseline"
 
     def skip(self, p):
-        """Return why a setting cannot be factorized, or None."""
+        """Return why a setting cannot be factorized or scored, or None."""
+        known = _dataset(p).annotators
+        if p["annotator"] not in (None, *known, *(("better",) if known else ())):
+            told = f"those of {', '.join(map(str, known))}" if known else "one annotation"
+            return f"{p['dataset']} has {told}: there is no annotator {p['annotator']}"
         return nmf_skip(p) if p["baseline"] is None else None
+
+    def tracks(self, dataset, p):
+        """Return the ids of the tracks with sections by one of the annotators asked for."""
+        having = {track for part in _references(p) for track in dataset.track_ids(("audio", part))}
+        return [track for track in dataset.track_ids() if track in having]
+
+    def protocol_of(self, p):
+        """Return what of `protocol` is read: whose sections, where a dataset has several."""
+        return {"trim": p["trim"], **_whose(p)}
+
+
+def _dataset(p):
+    return DATASETS[p["dataset"]] if "dataset" in p else Dataset
+
+
+def _whose(p):
+    """Return annotator and level, as far as the dataset has several."""
+    dataset = _dataset(p)
+    if not dataset.annotators:
+        return {}
+    asked = dataset.annotator if p["annotator"] is None else p["annotator"]
+    return {"annotator": asked, **({"level": p["level"]} if dataset.levels else {})}
+
+
+def _references(p):
+    """Return the parts that hold the sections asked for: several for the better of them."""
+    whose = _whose(p)
+    if not whose:
+        return ("sections",)
+    names = _dataset(p).annotators if whose["annotator"] == "better" else (whose["annotator"],)
+    level = f".{whose['level']}" if "level" in whose else ""
+    return tuple(f"sections.{name}{level}" for name in names)
 
 
 def _bars_node(p):
@@ -175,12 +231,14 @@ def _plain_segments(p):
             params=_given(p, "baseline", *_CBM),
             inputs=("features.bars",),
         )
-    own = ("regular.bars",) if p["baseline"] == "regular" else ()
+    oracle = p["baseline"] == "oracle"
+    references = _references(p) if oracle else ()
     return Node(
         name="postprocessing.segments",
-        compute=_regular_segments if own else _oracle_segments,
-        params=_given(p, "baseline", *own),
-        parts=() if own else ("sections",),
+        compute=_oracle_segments if oracle else _regular_segments,
+        params=_given(p, "baseline") | (_whose(p) if oracle else _given(p, "regular.bars")),
+        parts=references,
+        optional_parts=references if len(references) > 1 else (),
         inputs=("features.bars",),
         versions={"postprocessing.segmentation": segmentation.VERSION},
         small=True,
@@ -225,9 +283,18 @@ def _regular_segments(params, *, bars):
     return {"boundaries": _from_zero(bars["times"][found])}
 
 
-def _oracle_segments(params, *, sections, bars):
+def _oracle_segments(params, *, bars, **references):
+    """Return the sections snapped to bars: of several annotators, those of the first there is."""
+    sections = next(iter(_there(references).values()))
     edges = _from_zero(bars["times"])
     return {"boundaries": edges[segmentation.snapped(np.unique(sections["intervals"]), edges)]}
+
+
+def _there(references):
+    found = {part: sections for part, sections in references.items() if sections is not None}
+    if not found:
+        raise DataError(f"the track has none of {', '.join(references)}: choose another annotator")
+    return found
 
 
 def _from_zero(times):
@@ -236,21 +303,32 @@ def _from_zero(times):
 
 
 def _metrics_node(p):
+    references = _references(p)
     return Node(
         name="metrics.structure",
         compute=_scores,
-        params={"trim": p["trim"]},
-        parts=("sections",),
+        params={"trim": p["trim"], **_whose(p)},
+        parts=references,
+        optional_parts=references if len(references) > 1 else (),
         inputs=("postprocessing.segments",),
         versions={"metrics.structure": scoring.VERSION},
         small=True,
     )
 
 
-def _scores(params, *, sections, segments):
+def _scores(params, *, segments, **references):
     times = segments["boundaries"]
     estimate = np.column_stack([times[:-1], times[1:]])
-    return scoring.evaluate(sections["intervals"], estimate, trim=params["trim"])
+    scores = {
+        part: scoring.evaluate(sections["intervals"], estimate, trim=params["trim"])
+        for part, sections in _there(references).items()
+    }
+    found = dict.fromkeys(Structure.metrics, np.nan) | scoring.better(list(scores.values()))
+    if len(references) > 1:
+        for number, part in enumerate(references, start=1):
+            for window in scoring.WINDOWS if part in scores else ():
+                found[f"F{window}_annotator{number}"] = scores[part][f"F{window}"]
+    return found
 
 
 def _given(p, *names):
