@@ -169,8 +169,8 @@ def show(rows, error, name, stems, rate, given):
     for row in rows:
         if "peak_mb" in row:
             print(
-                f"4 minutes: peak memory of the process {row['peak_mb']:.0f} MB, stems and estimates "
-                f"(float32) {row['signals_mb']:.0f} MB of it; making them took "
+                f"4 minutes: peak memory of the process {row['peak_mb']:.0f} MB, of which the "
+                f"signals (float32) {row['signals_mb']:.0f} MB; making them took "
                 f"{row['peak_before_mb']:.0f} MB before"
             )
 
