@@ -74,6 +74,7 @@ CHORDS = {
     "waltz_block": ((0, 12, "b"),),
     "none": (),
 }
+DYNAMICS = 36.0  # dB between a band that plays at 0 and one at 1
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,6 @@ class Section:
     tune : str
         The lead's tune: ``degree:beats`` with degrees of the scale from 1 (8 the octave), ``-``
         for a rest, ``#`` and ``b``; it starts again with each pass. Empty: no lead.
-    energy : float
-        Loudness of the whole band, 0 to 1.
     programs : mapping
         Instruments that differ from the song's.
     """
@@ -101,7 +100,6 @@ class Section:
     bass: tuple[str, ...] = ("none",)
     comp: tuple[str, ...] = ("none",)
     tune: str = ""
-    energy: float = 0.8
     programs: dict = field(default_factory=dict)
 
 
@@ -111,8 +109,8 @@ class Song:
 
     Attributes
     ----------
-    form : tuple of (str, int)
-        Labels with their numbers of bars.
+    form : tuple of (str, int, float)
+        Labels with their numbers of bars and how loud the band plays, 0 to 1.
     meter : int
         Beats per bar, of four steps each.
     tonic, scale : str
@@ -132,7 +130,7 @@ class Song:
     meter: int
     tonic: str
     scale: str
-    form: tuple[tuple[str, int], ...]
+    form: tuple[tuple[str, int, float], ...]
     sections: dict[str, Section]
     programs: dict[str, int]
     levels: dict[str, float]
@@ -148,7 +146,7 @@ def beat_times(song):
     """
     chance = Chance(song.title, "tempo")
     times, drift = [0.3], 0.0
-    for _ in range(song.meter * sum(bars for _, bars in song.form)):
+    for _ in range(song.meter * sum(bars for _, bars, _ in song.form)):
         drift = 0.9 * drift + chance.bell(0.004)
         times.append(times[-1] + 60.0 / song.bpm * (1.0 + drift))
     return [round(time, 6) for time in times]
@@ -177,10 +175,11 @@ def perform(song):
     """
     grid, start, seen = Grid(beat_times(song)), 0, {}
     parts = {"drums": [], "bass": [], "chords": [], "lead": []}
-    for index, (label, bars) in enumerate(song.form):
+    for index, (label, bars, energy) in enumerate(song.form):
         section, turn = song.sections[label], seen.setdefault(label, 0)
         seen[label] += 1
-        player = _Player(song, section, grid, start, bars, turn, Chance(song.title, index, label))
+        chance = Chance(song.title, index, label)
+        player = _Player(song, section, grid, start, bars, energy, turn, chance)
         for part, notes in player.play().items():
             program = section.programs.get(part, {"drums": PERCUSSION, **song.programs}[part])
             parts[part] += [(program, note) for note in notes]
@@ -191,9 +190,9 @@ def perform(song):
 class _Player:
     """The band in one section."""
 
-    def __init__(self, song, section, grid, start, bars, turn, chance):
+    def __init__(self, song, section, grid, start, bars, energy, turn, chance):
         self.song, self.section, self.grid, self.start = song, section, grid, start
-        self.bars, self.turn, self.chance = bars, turn, chance
+        self.bars, self.energy, self.turn, self.chance = bars, energy, turn, chance
         self.steps = song.meter * 4
         sheet = [bar.split("/") for bar in section.chords.split()]
         self.sheet = [sheet[bar % len(sheet)] for bar in range(bars)]
@@ -211,7 +210,9 @@ class _Player:
         at = self.start + bar * self.steps + step
         onset = max(0.0, self.grid(at) + self.chance.bell(width))
         duration = max(0.05, self.grid(at + length) - self.grid(at)) * self.chance.uniform(0.8, 1.0)
-        loud = velocity * (0.45 + 0.55 * self.section.energy) * self.chance.uniform(0.82, 1.08)
+        loud = (
+            velocity * 10 ** (DYNAMICS * (self.energy - 1) / 40) * self.chance.uniform(0.82, 1.08)
+        )
         return Note(round(onset, 6), round(duration, 6), pitch, round(min(1.0, loud), 4))
 
     def pattern(self, names, table):

@@ -22,18 +22,28 @@ def _mix(song, form, voice, drums=-19.0, bass=-19.0, chords=-20.0, lead=-18.0, *
 
 
 _MIXES = {
-    "mix_1_rising": _mix("song_1_rising", (("verse", 5),), "aahs", bpm=108),
-    "mix_2_fair": _mix("song_2_fair", (("verse", 8),), "oohs", drums=-24.0, bpm=132, transpose=2),
-    "mix_3_pendulum": _mix(
-        "song_3_pendulum", (("a", 3), ("b", 2)), "saxophone", drums=-16.0, chords=-22.0, transpose=-3
+    "mix_1_rising": _mix("song_1_rising", (("verse", 5, 0.9),), "aahs", bpm=108),
+    "mix_2_fair": _mix(
+        "song_2_fair", (("verse", 8, 0.9),), "oohs",
+        drums=-24.0, bpm=132, transpose=2,
     ),
-    "mix_4_syne": _mix("song_4_syne", (("chorus", 5),), "aahs", bpm=112, transpose=-1),
+    "mix_3_pendulum": _mix(
+        "song_3_pendulum", (("a", 3, 0.9), ("b", 2, 0.9)), "saxophone",
+        drums=-16.0, chords=-22.0, transpose=-3,
+    ),
+    "mix_4_syne": _mix("song_4_syne", (("chorus", 5, 0.9),), "aahs", bpm=112, transpose=-1),
     # Instrumental: the stem of the vocals is silent throughout.
-    "mix_5_neon": _mix("song_5_neon", (("lift", 2), ("chorus", 4)), "oohs", lead=_SILENT, bpm=132),
+    "mix_5_neon": _mix(
+        "song_5_neon", (("lift", 2, 0.9), ("chorus", 4, 0.9)), "oohs",
+        lead=_SILENT, bpm=132,
+    ),
     "mix_6_sailor": _mix(
-        "song_6_sailor", (("chorus", 5),), "aahs", bass=-17.0, lead=-21.0, transpose=3,
+        "song_6_sailor", (("chorus", 5, 0.9),), "aahs", bass=-17.0, lead=-21.0, transpose=3,
         programs={"chords": 24},
     ),
-    "mix_7_saints": _mix("song_8_saints", (("head", 6),), "synthetic", drums=-21.0, transpose=-2),
+    "mix_7_saints": _mix(
+        "song_8_saints", (("head", 6, 0.9),), "synthetic",
+        drums=-21.0, transpose=-2,
+    ),
 }  # fmt: skip
 MIXES = {name: replace(mix, title=name) for name, mix in _MIXES.items()}

@@ -60,7 +60,7 @@ def song_score(song):
 def song_sections(song):
     """Return the rows of a song's sections: start and end in seconds, label."""
     beats, bar, rows = beat_times(song), 0, []
-    for label, bars in song.form:
+    for label, bars, _ in song.form:
         start, end = beats[bar * song.meter], beats[(bar + bars) * song.meter]
         rows.append((start, end, label))
         bar += bars
