@@ -28,7 +28,7 @@ for name, beta, power in (("harmonic", [2, 1], 1), ("is", [0], 2)):
         rank=[88],
         init=["harmonic"],
         seed=[0],
-        pitch=["fixed", "oracle"],
+        pitch=["fixed", "harmonic", "oracle"],
         thresholding=["fixed"],
     )
 
