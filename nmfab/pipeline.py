@@ -365,9 +365,9 @@ class TrackPipeline:
     def _fail(self, node, key, error):
         first = error if isinstance(error, NmfabError) else f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
-        message = f"{self.dataset.name}/{self.track_id}, {node.name}: {first}"
+        message = f"{node.name}: {first}"  # without the place: many tracks may share the reason
         self.place_of(node).write_failure(node, key, message, trace)
-        _log.error("%s\n%s", message, trace)
+        _log.error("%s/%s, %s\n%s", self.dataset.name, self.track_id, message, trace)
         self._failed[key] = NodeFailure(message)
 
 

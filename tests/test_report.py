@@ -223,6 +223,10 @@ def test_a_run_is_told_in_one_line():
     settings = [SimpleNamespace(text=MU), SimpleNamespace(text=CD)]
     assert "failed 3" in runs.outcome(report)
     assert runs.failures(report, settings) == [
-        "failed: one/a: no sound (2 settings)",
-        f"failed: two: ? ({CD})",
+        "failed: no sound (2 settings on one/a)",
+        f"failed: ? ({CD} on two)",
+    ]
+    report.failures = [(0, "one", track, "no sound") for track in "abcde"]
+    assert runs.failures(report, settings) == [
+        f"failed: no sound ({MU} on one/a, one/b, one/c and 2 more tracks)"
     ]

@@ -111,8 +111,8 @@ def outcome(report):
     return f"{line}: {made}" if made else line
 
 
-def failures(report, settings):
-    """Return a line per failure, settings that fail for one reason on one track together.
+def failures(report, settings, most=3):
+    """Return a line per reason for which something failed, with the settings and tracks it met.
 
     Parameters
     ----------
@@ -120,15 +120,20 @@ def failures(report, settings):
         What the run did.
     settings : list of Setting
         The selection that the run was given.
+    most : int
+        How many tracks are named; the others are counted.
     """
-    grouped = {}
+    met = {}
     for index, dataset, track, reason in report.failures:
-        grouped.setdefault((dataset, track, reason), []).append(index)
-    lines = []
-    for (dataset, track, reason), indices in grouped.items():
         place = f"{dataset}/{track}" if track else dataset
-        which = settings[indices[0]].text if len(indices) == 1 else f"{len(indices)} settings"
-        lines.append(f"failed: {place}: {' '.join(reason.split())} ({which})")
+        places, indices = met.setdefault(" ".join(reason.split()), ({}, {}))
+        places[place] = indices[index] = None
+    lines = []
+    for reason, (places, indices) in met.items():
+        named = ", ".join(list(places)[:most])
+        more = f" and {len(places) - most} more tracks" if len(places) > most else ""
+        which = settings[min(indices)].text if len(indices) == 1 else f"{len(indices)} settings"
+        lines.append(f"failed: {reason} ({which} on {named}{more})")
     return lines
 
 
