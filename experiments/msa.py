@@ -16,10 +16,11 @@ experiment = Experiment(
 
 DATASETS = ["demo", "rwcpop"]
 
+# Others are a --set away: --set algorithm=nnfac_mu+nnfac_hals+sklearn_cd
 experiment.add_plan(
     "nmf",
     dataset=DATASETS,
-    algorithm=["torch_mu", "nnfac_hals"],
+    algorithm=["torch_mu", "torch_hals"],
     beta=[2, 1, 0],
     rank=[10],
     init=["nndsvda"],
