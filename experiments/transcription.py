@@ -17,20 +17,18 @@ experiment = Experiment(
 
 DATASETS = ["demo", "maps"]
 
-# One template per key. Power 2 goes with beta 0: Itakura-Saito is the likelihood of power spectra.
-for name, beta, power in (("harmonic", [2, 1], 1), ("is", [0], 2)):
-    experiment.add_plan(
-        name,
-        dataset=DATASETS,
-        algorithm=["torch_mu", "torch_hals"],
-        beta=beta,
-        power=power,
-        rank=[88],
-        init=["harmonic"],
-        seed=[0],
-        pitch=["fixed", "harmonic", "oracle"],
-        thresholding=["fixed"],
-    )
+# One template per key, named by its place in the start or by what it has become. Power 2 goes with
+# beta 0: Itakura-Saito is the likelihood of power spectra.
+KEYS = {
+    "dataset": DATASETS,
+    "rank": 88,
+    "init": "harmonic",
+    "seed": 0,
+    "pitch": ["fixed", "harmonic", "oracle"],
+    "thresholding": "fixed",
+}
+experiment.add_plan("harmonic", KEYS, algorithm=["torch_mu", "torch_hals"], beta=[2, 1], power=1)
+experiment.add_plan("is", KEYS, algorithm="torch_mu", beta=0, power=2)
 
 # Activations are drawn at random: five starts, so that algorithms are told from luck.
 experiment.add_plan(
