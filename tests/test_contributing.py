@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nmfab.algorithms import ALGORITHMS
 from nmfab.algorithms.conformance import check_file
 from nmfab.base.errors import DataError
 from nmfab.base.registry import load_plugin
@@ -18,8 +19,12 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, flags=re.M | re.S)
 
 
 @pytest.fixture
-def plugin(tmp_path):
-    """Write the one block that has a text in it to a file."""
+def plugin(tmp_path, monkeypatch):
+    """Write the one block that has a text in it to a file; what it registers is forgotten after."""
+    for registry in (ALGORITHMS, DATASETS):
+        monkeypatch.setattr(
+            registry, "_components", {name: registry[name] for name in registry.names()}
+        )
 
     def write(contained):
         (block,) = [block for block in BLOCKS if contained in block]

@@ -6,6 +6,9 @@ from nmfab import tool
 from nmfab.datasets import DATASETS
 from nmfab.report import datasets as report
 
+# Other tests register datasets of their own.
+BUILT_IN = [name for name in DATASETS.names() if DATASETS[name].__module__.startswith("nmfab.")]
+
 
 def run(capsys, *words):
     status = tool.main(["datasets", *map(str, words)])
@@ -23,7 +26,7 @@ def test_every_dataset_has_a_line_in_the_table(capsys, tmp_path, monkeypatch):
     assert str(tmp_path) in out
 
 
-@pytest.mark.parametrize("name", DATASETS.names())
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_dataset_says_what_it_is_and_how_it_comes_there(name, tmp_path):
     dataset = DATASETS[name]([tmp_path])
     for field in ("release", "tasks", "licence", "source", "tree", "steps", "size"):
@@ -33,7 +36,7 @@ def test_every_dataset_says_what_it_is_and_how_it_comes_there(name, tmp_path):
     assert dataset.downloads or dataset.no_download or name in ("demo", "folder")
 
 
-@pytest.mark.parametrize("name", DATASETS.names())
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_page_shows_all_of_it(name, capsys, tmp_path):
     status, out, _ = run(capsys, name, "--data", tmp_path)
     dataset = DATASETS[name]([tmp_path])

@@ -20,14 +20,14 @@ class Toy(Task):
 
     name = "toy"
     protocol = ("excerpt",)
-    params = {  # noqa: RUF012
+    params = {
         "algorithm": Param("mu", "update rule"),
         "init": Param("random", "start"),
         "seed": Param(0, "of a random start"),
         "row": Param("nmf", "nmf, regular or oracle"),
         "excerpt": Param("short", "of the measurement"),
     }
-    metrics = {  # noqa: RUF012
+    metrics = {
         "F": Metric("F-measure"),
         "error": Metric("distance", higher_is_better=False, unit="s"),
         "count": Metric("how many", higher_is_better=None),
