@@ -6,16 +6,17 @@ from nmfab.base.errors import UsageError
 
 VERSION = 1
 _MELS = 128
-_EPS = 1e-10  # floor of a mel band's power relative to the template's total: −100 dB
+_RANGE = 1e-8  # floor of a mel band's power relative to the template's strongest: −80 dB
 
 
-def mfcc_of_templates(W, *, sample_rate, power, n_mfcc=13):
+def mfcc_of_templates(W, *, sample_rate, power, n_mfcc=20):
     """Return mel-frequency cepstral coefficients of templates, the first one dropped.
 
     Templates are turned into magnitudes of unit L2 norm, so that neither the power of the
     spectrogram nor the scale shared between W and H matters; the mel filterbank is that of the
-    track's own rate. Spiertz and Gnann, "Source-filter based clustering for monaural blind source
-    separation", DAFx 2009, Sect. 3.
+    track's own rate. The rest is librosa's convention: 128 bands of equal area, 20 coefficients, a
+    range of 80 dB, here below the strongest band of each template. Spiertz and Gnann,
+    "Source-filter based clustering for monaural blind source separation", DAFx 2009, Sect. 3.
 
     Parameters
     ----------
@@ -44,9 +45,8 @@ def mfcc_of_templates(W, *, sample_rate, power, n_mfcc=13):
         warnings.filterwarnings("ignore", message="Empty filters")
         bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=_MELS, dtype=np.float64)
     # A filter narrower than a bin is empty, and its constant floor says nothing of a template.
-    bank = bank[bank.any(axis=1)]
-    bank = bank / bank.sum(axis=1, keepdims=True)
-    level = 10 * np.log10(np.maximum(bank @ magnitudes**2, _EPS))
+    bands = bank[bank.any(axis=1)] @ magnitudes**2
+    level = 10 * np.log10(np.maximum(bands, _RANGE * bands.max(axis=0)))
     return dct(level, axis=0, type=2, norm="ortho")[1:n_mfcc].T
 
 
