@@ -103,7 +103,7 @@ def test_the_node_reads_V_of_its_source(V):
     assert (node.stage, node.short_name, node.inputs) == ("nmf", "factorize", ("features.barwise",))
     result = node.compute(node.params, barwise={"V": V, "other": 1})
     np.testing.assert_array_equal(result["W"], frame.factorize({"beta": 2, "stop": 5}, V)["W"])
-    assert node.batch == ("seed", "init", "beta")
+    assert node.batch == ("seed", "init", "beta", "rank")
     both = node.compute_batch([node.params, {**node.params, "beta": 1}], barwise={"V": V})
     np.testing.assert_allclose(both[0]["W"], result["W"], rtol=1e-4, atol=1e-6)
 

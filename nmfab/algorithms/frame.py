@@ -24,7 +24,7 @@ from nmfab.algorithms.settings import (
     versions,
 )
 from nmfab.base.errors import ComputationError, NmfabError
-from nmfab.base.resources import current_resources, resolve_device
+from nmfab.base.resources import current_resources, hold_device, limit_torch, resolve_device
 
 logger = logging.getLogger("nmfab")
 
@@ -207,10 +207,13 @@ def _call(data, settings):
             raise ComputationError(f"{algorithm.name} factorizes a matrix, and V is none")
         if data.mean == 0:
             return [_silent(data, read) for read in settings]
-    loop, filled = _loop(algorithm, data, settings)
+    on_device = algorithm.arrays == "torch"
+    with hold_device(resolve_device(current_resources().device) if on_device else "cpu"):
+        loop, filled = _loop(algorithm, data, settings)
+        outcomes = loop.run()
     return [
         outcome if isinstance(outcome, Exception) else _result(algorithm, outcome, data, more)
-        for outcome, more in zip(loop.run(), filled, strict=True)
+        for outcome, more in zip(outcomes, filled, strict=True)
     ]
 
 
@@ -228,6 +231,7 @@ def _loop(algorithm, data, settings):
         stop=parse_stop(settings[0]["stop"]),
         batched=batched,
         of_W=data.templates is None,
+        ranks=[read.get("rank") for read in settings] if "rank" in algorithm.batch else None,
     )
     return loop, [filled for _, filled in starts]
 
@@ -287,10 +291,19 @@ def _start(algorithm, data, V, read):
 
 
 def _stacked(starts, batched):
-    """Return copies of the factors, with a leading dimension where several share a call."""
-    if batched:
-        return tuple(np.stack(factor) for factor in zip(*starts, strict=True))
-    return tuple(np.array(factor) for factor in starts[0])
+    """Return copies of the factors, with a leading dimension where several share a call.
+
+    Where their ranks differ, components of zeros follow those of the smaller ones.
+    """
+    if not batched:
+        return tuple(np.array(factor) for factor in starts[0])
+    stacked = []
+    for factors in zip(*starts, strict=True):
+        largest = np.max([factor.shape for factor in factors], axis=0)
+        more = [[(0, most - size) for most, size in zip(largest, factor.shape, strict=True)]
+                for factor in factors]  # fmt: skip
+        stacked.append(np.stack([np.pad(*both) for both in zip(factors, more, strict=True)]))
+    return tuple(stacked)
 
 
 def _given(algorithm, arrays):
@@ -303,8 +316,12 @@ def _given(algorithm, arrays):
         return tuple(_given(algorithm, values) for values in arrays)
     import torch
 
+    limit_torch()
     device = resolve_device(current_resources().device)
-    return torch.from_numpy(np.array(arrays)).to(device)
+    if arrays.ndim == 2 and arrays.shape[1] > arrays.shape[0]:
+        # the longer side first in memory, which is how V is swept: no algorithm needs a second copy
+        return torch.from_numpy(np.array(arrays.T, order="C")).to(device).mT
+    return torch.from_numpy(np.array(arrays, order="C")).to(device)
 
 
 def _result(algorithm, outcome, data, filled):

@@ -55,11 +55,17 @@ class Loop:
     batched : bool
     of_W : bool
         False where W is held fixed: the residual then looks at H alone.
+    ranks : list of int, optional
+        Where those of a batch may differ: components that follow are padding, and cut off.
     """
 
-    def __init__(self, algorithm, V, factors, options, *, betas, stop, batched=False, of_W=True):
+    def __init__(
+        self, algorithm, V, factors, options, *,
+        betas, stop, batched=False, of_W=True, ranks=None,
+    ):  # fmt: skip
         self.algorithm, self.V, self.factors, self.options = algorithm, V, factors, options
         self.betas, self.stop, self.batched, self.of_W = betas, stop, batched, of_W
+        self.ranks = ranks
         self.seconds = 0.0
         self.outcomes = [Outcome() for _ in betas]
         self.alive = list(range(len(betas)))
@@ -68,7 +74,10 @@ class Loop:
     def run(self):
         """Return, for each problem, its `Outcome` or the ComputationError that ended it."""
         if self.algorithm.kind is None:
-            self.shapes = [tuple(factor.shape[int(self.batched) :]) for factor in self.factors[:2]]
+            self.shapes = [
+                [tuple(factor.shape) for factor in self.pick(self.factors[:2], b)]
+                for b in self.alive
+            ]
             self._checkpoint(self.factors[:2], 0, "")
         if self.algorithm.stops == "self":
             self._run_self()
@@ -176,7 +185,9 @@ class Loop:
         if not self.batched:
             return tuple(state)
         loss = state[2:] if len(state) == 2 or np.ndim(state[2]) == 0 else (state[2][b],)
-        return state[0][b], state[1][b], *loss
+        W, H = state[0][b], state[1][b]
+        rank = self.ranks[b] if self.ranks and self.ranks[b] else len(H)
+        return W[:, :rank], H[:rank], *loss
 
     def _measure(self, b, model, iteration):
         """Append one point to the curve; tell whether the residual asked for is reached."""
@@ -186,10 +197,10 @@ class Loop:
             W, H = model[:2]
             self._refuse({"W": W, "H": H}, iteration)
             given = [tuple(W.shape), tuple(H.shape)]
-            if given != self.shapes:
+            if given != self.shapes[b]:
                 raise ComputationError(
                     f"{self.algorithm.name}: W {given[0]} and H {given[1]} at iteration "
-                    f"{iteration}, expected {self.shapes[0]} and {self.shapes[1]}"
+                    f"{iteration}, expected {self.shapes[b][0]} and {self.shapes[b][1]}"
                 )
             W, H = _like(self.V, W), _like(self.V, H)
             WH, beta = W @ H, self.betas[b]
@@ -258,4 +269,4 @@ def to_host(value):
     """Return a copy in main memory of an array or a tensor of any device."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    return np.array(value)
+    return np.array(value, order="C")

@@ -1,36 +1,29 @@
 """Multiplicative updates for any β, in torch: CPU or CUDA, one problem or many."""
 
-import numpy as np
-
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.divergence import WH_FLOOR
-
-# Problems of a batch share their matrix products while W·H of all of them has at most this many
-# entries: beyond it, on a CPU, the batch only leaves the cache sooner.
-TOGETHER = {"cpu": 1 << 18, "cuda": 1 << 28}
+from nmfab.algorithms.torch_plain import plain_updates
+from nmfab.algorithms.torch_sweep import Sweeps, as_batch
 
 
-def exponent(beta):
-    """Return γ(β), by which the update never raises the loss (Févotte and Idier 2011, MM)."""
-    if beta < 1:
-        return 1 / (2 - beta)
-    return 1 / (beta - 1) if beta > 2 else 1
-
-
-@algorithm("torch_mu", version=1, arrays="torch", batch=("seed", "init", "beta"))
+@algorithm("torch_mu", version=1, arrays="torch", batch=("seed", "init", "beta", "rank"))
 def torch_mu(V, W, H, *, beta=1.0, update_W=True):
     """Multiply H, then W, by (N / P)^γ(β), majorization-minimization (Févotte and Idier 2011).
 
-    With N = Wᵀ (V ∘ (WH)^(β−2)) and P = Wᵀ (WH)^(β−1) for H, and the like for W. W·H is raised to
-    `WH_FLOOR` times the mean of V before a negative power of it is taken. Zeros in W and H stay;
-    where P is 0 so is N, and the entry becomes 0.
+    With N = Wᵀ (V ∘ (WH)^(β−2)) and P = Wᵀ (WH)^(β−1) for H, and the like for W. `WH_FLOOR` times
+    the mean of V is added to W·H before a negative power of it is taken, as a component of its own
+    that stays as it is would be. Zeros in W and H stay; where P is 0 so is N, and the entry becomes
+    0: components of zeros, which fill up problems of lower rank in a batch, harm nothing.
+
+    On a CPU V is swept in blocks that stay in cache (`torch_sweep`), by as many threads as torch
+    has, each with problems or columns of its own; elsewhere W·H of as many problems as fit is
+    computed at once (`torch_plain`).
 
     Parameters
     ----------
     V : tensor [shape=(m, n)]
-        Nonnegative, of mean 1.
+        Nonnegative, of mean 1. On a CPU a copy is made unless its longer side lies first in memory.
     W, H : tensor [shape=(..., m, rank), (..., rank, n)]
-        Overwritten in place.
+        The start.
     beta : float, or ndarray [shape=(batch,)]
         Any real.
     update_W : bool
@@ -40,82 +33,11 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True):
     ------
     W, H
     """
-    groups = list(_groups(W, H, V.numel(), beta))
-    while True:
-        for w, h, b in groups:
-            _update_H(V, w, h, b)
-            if update_W:
-                _update_W(V, w, h, b)
-        yield W, H
-
-
-def _groups(W, H, size, beta):
-    """Split a batch into runs of one β whose W·H may stand in memory together, as views."""
-    if W.ndim == 2:
-        yield W, H, beta
+    if V.device.type != "cpu":
+        yield from plain_updates(V, W, H, beta, update_W)
         return
-    betas = np.broadcast_to(beta, len(W)).tolist()
-    most = max(1, TOGETHER[W.device.type] // size)
-    first = 0
-    for last in range(1, len(W) + 1):
-        if last == len(W) or betas[last] != betas[first] or last - first == most:
-            one = last == first + 1
-            run = first if one else slice(first, last)
-            yield W[run], H[run], betas[first]
-            first = last
-
-
-def _update_H(V, W, H, beta):
-    Wt = W.mT
-    if beta == 2:
-        _multiply(H, Wt @ V, (Wt @ W) @ H, 1)
-    elif beta == 1:
-        _multiply(H, Wt @ _ratio(V, W, H), W.sum(-2)[..., None], 1)
-    else:
-        negative, positive = _powers(V, W, H, beta)
-        _multiply(H, Wt @ negative, Wt @ positive, exponent(beta))
-
-
-def _update_W(V, W, H, beta):
-    Ht = H.mT
-    if beta == 2:
-        _multiply(W, V @ Ht, W @ (H @ Ht), 1)
-    elif beta == 1:
-        _multiply(W, _ratio(V, W, H) @ Ht, H.sum(-1)[..., None, :], 1)
-    else:
-        negative, positive = _powers(V, W, H, beta)
-        _multiply(W, negative @ Ht, positive @ Ht, exponent(beta))
-
-
-def _ratio(V, W, H):
-    """Return V / (WH), in the one array that W·H takes."""
-    import torch
-
-    WH = (W @ H).clamp_(min=WH_FLOOR)
-    return torch.div(V, WH, out=WH)
-
-
-def _powers(V, W, H, beta):
-    """Return V ∘ (WH)^(β−2) and (WH)^(β−1)."""
-    WH = W @ H
-    if beta < 2:
-        WH.clamp_(min=WH_FLOOR)
-    if beta == 0:
-        inverse = WH.reciprocal_()
-        return V * inverse * inverse, inverse
-    if beta == 3:
-        return V * WH, WH.square()
-    power = WH ** (beta - 2)
-    return V * power, power.mul_(WH)
-
-
-def _multiply(factor, numerator, denominator, gamma):
-    import torch
-
-    # only where a whole column of W (row of H) is zero is the denominator so small
-    ratio = numerator.div_(denominator.clamp(min=torch.finfo(factor.dtype).tiny))
-    if gamma == 0.5:
-        ratio.sqrt_()
-    elif gamma != 1:
-        ratio.pow_(gamma)
-    factor.mul_(ratio)
+    batched, *factors, betas = as_batch(W, H, beta)
+    sweeps = Sweeps(V, *factors, betas, update_W)
+    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
+    for _ in sweeps.iterate():
+        yield W, H

@@ -1,9 +1,12 @@
 """What a computation may use: device, threads. It changes no result beyond rounding, so no key."""
 
+import os
 import sys
+import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 
 from nmfab.base.errors import UsageError
 
@@ -80,3 +83,22 @@ def limit_torch():
     if before != threads:
         torch.set_num_threads(threads)
     return before
+
+
+@contextmanager
+def hold_device(device):
+    """Keep other jobs of this user off the GPU for the block; nothing is held for ``"cpu"``.
+
+    A file in the folder for temporary files is locked, which ends with the process that holds it.
+    """
+    if device == "cpu":
+        yield
+        return
+    import fcntl  # there is none on Windows
+
+    import torch
+
+    name = f"nmfab-{os.getuid()}-{device}{torch.cuda.current_device()}.lock"
+    with open(Path(tempfile.gettempdir()) / name, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,329 @@
+"""Multiplicative updates on a CPU: one sweep over V per iteration, in blocks that stay in cache.
+
+V is seen as X ≈ B Aᵀ, its longer side first: (X, B, A) is (Vᵀ, Hᵀ, W) where V has more columns than
+rows, (V, W, Hᵀ) otherwise. For a block of X's rows the model, the update of B's rows and then, with
+the new ones, the block's share of A's numerator are computed before the next block is touched: X is
+read once, the model never stands in memory whole, and the result is the alternating update itself.
+What A needs from all blocks is small, A being on the shorter side.
+
+H is updated before W. Where the blocks are H's, an iteration is a sweep and then A's update; where
+they are W's, it is A's update (H) by what the previous sweep has gathered, and then a sweep.
+"""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmfab.algorithms.divergence import WH_FLOOR
+from nmfab.algorithms.torch_crew import Crew, one_thread
+
+# Bytes of the model of one block: half of a usual L2 cache, X's block being the other half. But
+# with fewer rows the products are slowed by A's numerator, which is read and written at each block.
+BLOCK_BYTES = 1 << 19
+LEAST_ROWS = 128
+# Multiplications of one iteration that are worth a thread of their own (about 0.1 ms).
+THREAD_WORK = 1 << 21
+
+
+def exponent(beta):
+    """Return γ(β), by which the update never raises the loss (Févotte and Idier 2011, MM)."""
+    if beta < 1:
+        return 1 / (2 - beta)
+    return 1 / (beta - 1) if beta > 2 else 1
+
+
+class Block(NamedTuple):
+    """Rows of X and of B, and the scratch of the thread that sweeps them, as views."""
+
+    X: Any  # rows × short
+    B: Any  # rows × rank
+    Bt: Any  # rank × rows
+    raised: Any  # rows × (1 + rank): a column of ones before B
+    model: Any  # rows × short
+    weighted: Any  # rows × short
+    both: Any  # (2 · rows) × short: model, weighted
+    N: Any  # rows × rank
+    P: Any  # rows × rank
+    PN: Any  # (2 · rows) × rank
+
+
+class Scratch:
+    """Memory that one thread uses for one block after another."""
+
+    def __init__(self, rows, short, rank, like):
+        self.values = like.new_empty(2 * rows * short)
+        self.small = like.new_empty(2 * rows * rank)
+
+    def cut(self, X, B, raised):
+        """Return the `Block` of these rows."""
+        rows, short, rank = len(X), X.shape[1], B.shape[1]
+        both = self.values[: 2 * rows * short].view(2 * rows, short)
+        PN = self.small[: 2 * rows * rank].view(2 * rows, rank)
+        parts = both[:rows], both[rows:], both, PN[rows:], PN[:rows], PN
+        return Block(X, B, B.mT, raised, *parts)
+
+
+class Share:
+    """The rows of one problem that one thread sweeps, and what they add up to for A."""
+
+    def __init__(self, problem, first, last, scratch, rows):
+        self.problem = problem
+        self.B = problem.B[first:last]
+        count = max(1, -(-(last - first) // rows))
+        edges = [first + (last - first) * i // count for i in range(count + 1)]
+        self.blocks = [
+            scratch.cut(problem.X[a:b], problem.B[a:b], problem.raised[a:b])
+            for a, b in pairwise(edges)
+        ]
+        # numerator and denominator of A's update, rank × short; at β of 1 and 2 the latter is
+        # known from sums over B, or from BᵀB
+        sums = 1 if problem.beta in (1, 2) else 2
+        self.sums = problem.At.new_zeros(sums, *problem.At.shape)
+        self.of_B = None
+
+    def sweep(self, update=True, gather=True):
+        """Update B's rows, gather what A's update needs, or both."""
+        self.sums.zero_()
+        step = {1: _sweep_kl, 2: _sweep_euclidean}.get(self.problem.beta, _sweep_general)
+        step(self.problem, self.blocks, self.sums, update, gather)
+        if gather and self.problem.beta == 1:
+            self.of_B = self.B.sum(0)
+        elif gather and self.problem.beta == 2:
+            self.of_B = self.B.mT @ self.B
+
+
+class Problem:
+    """One factorization X ≈ B Aᵀ at one β.
+
+    Parameters
+    ----------
+    X : tensor [shape=(long, short)]
+    raised : tensor [shape=(long, 1 + rank)]
+        B, after a column of ones.
+    floor_At : tensor [shape=(1 + rank, short)]
+        Aᵀ, below a row of `WH_FLOOR`: raised @ floor_At is the model, never zero.
+    beta : float
+    """
+
+    def __init__(self, X, raised, floor_At, beta):
+        self.X, self.raised, self.floor_At, self.beta = X, raised, floor_At, beta
+        self.B, self.At = raised[:, 1:], floor_At[1:]
+        self.tiny = _tiny(X)
+        self.gamma = exponent(beta)
+        self.A = self.At.mT.contiguous()
+        self.gram = None
+        self.shares = []
+        self.refresh()
+
+    def refresh(self):
+        """Renew what is derived from A: its transpose, at β = 1 divided by its sums, and AᵀA."""
+        if self.beta == 1:
+            self.A.copy_((self.At / self.At.sum(1, keepdim=True).clamp_(min=self.tiny)).mT)
+            return
+        self.A.copy_(self.At.mT)
+        if self.beta == 2:
+            self.gram = self.At @ self.A
+
+    def update_A(self):
+        """Update A by what the shares have gathered."""
+        first, *others = self.shares
+        sums, of_B = first.sums, first.of_B
+        for other in others:
+            sums += other.sums
+            of_B = of_B if of_B is None else of_B + other.of_B
+        if self.beta == 1:
+            denominator = of_B[:, None]
+        else:
+            denominator = of_B @ self.At if self.beta == 2 else sums[1]
+        ratio = sums[0].div_(denominator.clamp(min=self.tiny))
+        self.At.mul_(_power(ratio, self.gamma))
+        self.refresh()
+
+
+def _sweep_kl(problem, blocks, sums, update, gather):
+    import torch
+
+    for b in blocks:
+        if update:
+            torch.mm(b.raised, problem.floor_At, out=b.model)
+            torch.div(b.X, b.model, out=b.model)
+            torch.mm(b.model, problem.A, out=b.N)
+            b.B.mul_(b.N)
+        if gather:
+            torch.mm(b.raised, problem.floor_At, out=b.model)
+            torch.div(b.X, b.model, out=b.model)
+            sums[0].addmm_(b.Bt, b.model)
+
+
+def _sweep_euclidean(problem, blocks, sums, update, gather):
+    import torch
+
+    for b in blocks:
+        if update:
+            torch.mm(b.X, problem.A, out=b.N)
+            torch.mm(b.B, problem.gram, out=b.P)
+            b.B.mul_(b.N.div_(b.P.clamp_(min=problem.tiny)))
+        if gather:
+            sums[0].addmm_(b.Bt, b.X)
+
+
+def _sweep_general(problem, blocks, sums, update, gather):
+    import torch
+
+    for b in blocks:
+        if update:
+            torch.mm(b.raised, problem.floor_At, out=b.model)
+            _weigh(b.X, b.model, b.weighted, problem.beta)
+            torch.mm(b.both, problem.A, out=b.PN)
+            ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
+            b.B.mul_(_power(ratio, problem.gamma))
+        if gather:
+            torch.mm(b.raised, problem.floor_At, out=b.model)
+            _weigh(b.X, b.model, b.weighted, problem.beta)
+            sums[0].addmm_(b.Bt, b.weighted)
+            sums[1].addmm_(b.Bt, b.model)
+
+
+def _weigh(X, model, weighted, beta):
+    """Turn `model` into its power β−1, and `weighted` into X times its power β−2."""
+    import torch
+
+    if beta == 0:
+        torch.mul(X, model.reciprocal_(), out=weighted).mul_(model)
+    elif beta == 0.5:
+        torch.mul(X, model.rsqrt_(), out=weighted).mul_(model).mul_(model)
+    elif beta == 1.5:
+        torch.rsqrt(model, out=weighted)
+        model.mul_(weighted)
+        weighted.mul_(X)
+    elif beta == 3:
+        torch.mul(X, model, out=weighted)
+        model.square_()
+    else:
+        torch.pow(model, beta - 2, out=weighted)
+        model.mul_(weighted)
+        weighted.mul_(X)
+
+
+def _tiny(values):
+    import torch
+
+    return torch.finfo(values.dtype).tiny
+
+
+def _power(ratio, gamma):
+    if gamma == 0.5:
+        return ratio.sqrt_()
+    return ratio if gamma == 1 else ratio.pow_(gamma)
+
+
+def as_batch(W, H, beta):
+    """Return whether there is a batch, W and H with that dimension, and the list of its betas."""
+    batched = W.ndim == 3
+    W, H = (W, H) if batched else (W[None], H[None])
+    return batched, W, H, np.broadcast_to(beta, len(W)).tolist()
+
+
+class Sweeps:
+    """All problems of one call: who computes what, and the iteration.
+
+    Parameters
+    ----------
+    V : tensor [shape=(m, n)]
+        Copied, unless its longer side lies first in memory.
+    W, H : tensor [shape=(batch, m, rank), (batch, rank, n)]
+        The starts; components at the end that are zero everywhere are left out.
+    betas : list of float
+    update_W : bool
+    """
+
+    def __init__(self, V, W, H, betas, update_W):
+        import torch
+
+        self.by_columns = V.shape[1] >= V.shape[0] or not update_W
+        self.update_W = update_W
+        X = (V.mT if self.by_columns else V).contiguous()
+        B, At = (H.mT, W.mT) if self.by_columns else (W, H)
+        floors = [0.0 if beta >= 2 else WH_FLOOR for beta in betas]
+        self.raised = torch.cat([torch.ones_like(B[..., :1]), B], -1)
+        self.floor_At = torch.cat([torch.zeros_like(At[:, :1]), At], 1)
+        self.problems = []
+        for i, beta in enumerate(betas):
+            self.floor_At[i, 0] = floors[i]
+            rank = 1 + _rank(W[i], H[i])
+            self.problems.append(
+                Problem(X, self.raised[i, :, :rank], self.floor_At[i, :rank], beta)
+            )
+        work = X.numel() * W.shape[-1]
+        self.crew = Crew(min(torch.get_num_threads(), max(1, len(betas) * work // THREAD_WORK)))
+        self._assign(X)
+
+    def _assign(self, X):
+        """Give whole problems to each thread, and share out those that are left over."""
+        count, (long, short) = self.crew.count, X.shape
+        rows = max(LEAST_ROWS, BLOCK_BYTES // (short * X.element_size()))
+        rank = self.raised.shape[-1]
+        most = min(rows, long)
+        scratch = [Scratch(most, short, rank, X) for _ in range(count)]
+        whole = len(self.problems) // count * count
+        self.lists = [self.problems[i:whole:count] for i in range(count)]
+        self.shared = self.problems[whole:]
+        for thread, problems in enumerate(self.lists):
+            for problem in problems:
+                problem.shares = [Share(problem, 0, long, scratch[thread], rows)]
+        for problem in self.shared:
+            edges = pairwise(long * i // count for i in range(count + 1))
+            problem.shares = [
+                Share(problem, *edge, part, rows) for edge, part in zip(edges, scratch, strict=True)
+            ]
+
+    def factors(self):
+        """Return W and H, views that the next iteration overwrites."""
+        B, At = self.raised[..., 1:], self.floor_At[:, 1:]
+        return (At.mT, B.mT) if self.by_columns else (B, At)
+
+    def iterate(self):
+        """Yield after each iteration."""
+        try:
+            if not self.by_columns:
+                with one_thread():
+                    self._each(lambda share: share.sweep(update=False))
+            while True:
+                with one_thread():
+                    self._iterate()
+                yield
+        finally:
+            self.crew.close()
+
+    def _iterate(self):
+        if not self.by_columns:
+            self._each(Share.sweep, before=Problem.update_A)
+        elif self.update_W:
+            self._each(Share.sweep, after=Problem.update_A)
+        else:
+            self._each(lambda share: share.sweep(gather=False))
+
+    def _each(self, sweep, before=None, after=None):
+        def whole(problems):
+            for problem in problems:
+                if before:
+                    before(problem)
+                sweep(problem.shares[0])
+                if after:
+                    after(problem)
+
+        if self.lists[0]:
+            self.crew.run([lambda own=own: whole(own) for own in self.lists])
+        for problem in self.shared:
+            if before:
+                before(problem)
+            self.crew.run([lambda share=share: sweep(share) for share in problem.shares])
+            if after:
+                after(problem)
+
+
+def _rank(W, H):
+    """Return the number of components without those at the end that are zero everywhere."""
+    used = ((W != 0).any(0) | (H != 0).any(1)).nonzero()
+    return int(used[-1]) + 1 if len(used) else W.shape[1]

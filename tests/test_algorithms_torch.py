@@ -1,0 +1,142 @@
+"""The torch engine: its forms, threads and batches against each other, and the accelerated ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from nmfab.algorithms import frame, torch_sweep
+from nmfab.algorithms.torch_mu import torch_mu
+from nmfab.algorithms.torch_plain import TOGETHER, plain_updates
+from nmfab.base.resources import Resources, use_resources
+
+BETAS = (2, 1, 0, 0.5, 1.5, 3, 2.5, -0.5)
+SHAPES = [(30, 41), (53, 20), (9, 300)]
+
+
+def problem(m, n, rank=5, count=4):
+    """Return V and starts, the third of a lower rank, filled up with zeros."""
+    rng = torch.Generator().manual_seed(m)
+    V = torch.rand(m, n, generator=rng, dtype=torch.float64) + 0.01
+    W = torch.rand(count, m, rank, generator=rng, dtype=torch.float64)
+    H = torch.rand(count, rank, n, generator=rng, dtype=torch.float64)
+    W[2, :, 3:], H[2, 3:] = 0, 0
+    return V, W, H
+
+
+def last(generator, iterations=15):
+    for _ in range(iterations):
+        W, H = next(generator)
+    generator.close()
+    return W, H
+
+
+@pytest.fixture
+def threads():
+    """Let torch have two threads, and as many for however little work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("update_W", [True, False])
+@pytest.mark.parametrize("block", [1, 1 << 19])
+def test_sweep_is_the_update_of_the_whole(shape, beta, update_W, block, threads, monkeypatch):
+    monkeypatch.setattr(torch_sweep, "BLOCK_BYTES", block)
+    monkeypatch.setattr(torch_sweep, "LEAST_ROWS", 7)
+    V, W, H = problem(*shape)
+    expected = last(plain_updates(V, W.clone(), H.clone(), beta, update_W))
+    for work in (1, 1 << 40):  # two threads, or one
+        monkeypatch.setattr(torch_sweep, "THREAD_WORK", work)
+        for count in (1, 3, 4):  # as many as there are threads, and one left over
+            found = last(torch_mu(V, W[:count], H[:count], beta=beta, update_W=update_W))
+            for ours, theirs in zip(found, expected, strict=True):
+                torch.testing.assert_close(ours, theirs[:count], rtol=1e-9, atol=1e-12)
+        single = last(torch_mu(V, W[0], H[0], beta=beta, update_W=update_W))
+        torch.testing.assert_close(single[0], expected[0][0], rtol=1e-9, atol=1e-12)
+
+
+def test_same_threads_same_bits(threads, monkeypatch):
+    monkeypatch.setattr(torch_sweep, "THREAD_WORK", 1)
+    V, W, H = problem(200, 300)
+    for beta in (2, 1, 0):
+        first, second = (last(torch_mu(V, W, H, beta=beta)) for _ in range(2))
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1])
+
+
+def test_neither_V_nor_the_start_nor_torch_is_changed(threads, monkeypatch):
+    monkeypatch.setattr(torch_sweep, "THREAD_WORK", 1)
+    V, W, H = problem(20, 30)
+    kept = [x.clone() for x in (V, W, H)]
+    last(torch_mu(V, W, H, beta=1))
+    assert all(torch.equal(x, y) for x, y in zip(kept, (V, W, H), strict=True))
+    assert torch.get_num_threads() == 2
+    assert float(torch.tensor(1e-310, dtype=torch.float64) * 1) > 0  # denormals are kept again
+
+
+def test_what_a_thread_raises_is_raised(threads, monkeypatch):
+    monkeypatch.setattr(torch_sweep, "THREAD_WORK", 1)
+
+    def fail(self, update=True, gather=True):
+        if self.problem.shares[-1] is self:
+            raise MemoryError("of the second")
+
+    monkeypatch.setattr(torch_sweep.Share, "sweep", fail)
+    V, W, H = problem(20, 30)
+    with pytest.raises(MemoryError, match="of the second"):
+        next(torch_mu(V, W[0], H[0]))
+
+
+@pytest.mark.parametrize("most", [1, 2500, 1 << 18])
+def test_plain_form_groups_by_beta_and_by_size(most, monkeypatch):
+    monkeypatch.setitem(TOGETHER, "cpu", most)
+    V, W, H = problem(30, 41)
+    betas = np.array([0.0, 1.0, 1.0, 2.0])
+    found = last(plain_updates(V, W.clone(), H.clone(), betas))
+    for i, beta in enumerate(betas):
+        alone = last(plain_updates(V, W[i].clone(), H[i].clone(), beta))
+        torch.testing.assert_close(found[0][i], alone[0], rtol=1e-9, atol=0)
+        torch.testing.assert_close(found[1][i], alone[1], rtol=1e-9, atol=0)
+
+
+def noisy(m=40, n=60):
+    rng = np.random.default_rng(0)
+    return rng.random((m, 5)) @ rng.random((5, n)) + 0.2 * rng.random((m, n))
+
+
+@pytest.mark.parametrize("beta", [0, 1, 2])
+def test_ranks_share_a_call(beta):
+    settings = [
+        {"algorithm": "torch_mu", "beta": beta, "init": "random", "rank": rank, "stop": 50}
+        for rank in (7, 2, 4)
+    ]
+    assert "rank" in frame.batch_names(settings[0])
+    V = noisy()
+    loop = frame.prepare(settings, V)
+    assert loop.factors[0].shape == (3, 40, 7)
+    assert float(loop.factors[0][1, :, 2:].abs().max()) == 0
+    for setting, result in zip(settings, frame.factorize_batch(settings, V), strict=True):
+        alone = frame.factorize(setting, V)
+        assert result["W"].shape == (40, setting["rank"])
+        model, expected = (one["W"] @ one["H"] for one in (result, alone))
+        assert abs(model - expected).max() < 1e-5 * expected.max()
+        np.testing.assert_allclose(result["loss"], alone["loss"], rtol=1e-4)
+
+
+def test_torch_keeps_to_the_threads_of_the_job(monkeypatch):
+    seen = []
+    crew = torch_sweep.Crew
+
+    def noted(count):
+        seen.append((count, torch.get_num_threads()))
+        return crew(count)
+
+    monkeypatch.setattr(torch_sweep, "Crew", noted)
+    monkeypatch.setattr(torch_sweep, "THREAD_WORK", 1)
+    for threads in (1, 2):
+        with use_resources(Resources("cpu", threads)):
+            frame.factorize({"algorithm": "torch_mu", "stop": 2, "rank": 3}, noisy())
+    assert seen == [(1, 1), (2, 2)]
