@@ -120,7 +120,13 @@ def _get(names, options):
 
 
 def _mini(words):
-    raise UsageError("nmfab datasets mini NAME DIR: not there yet")
+    if len(words) != 2:
+        raise UsageError("nmfab datasets mini NAME DIR: a dataset and a folder are wanted")
+    from nmfab.datasets import mini
+
+    folder = mini.write(words[0], Path(words[1]))
+    _say(f"{folder}: a miniature of {words[0]}, synthesised; --data {words[1]} finds it")
+    return 0
 
 
 def _say(text):

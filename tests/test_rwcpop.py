@@ -211,6 +211,6 @@ def test_the_sample_folder(samples):
     dataset = _dataset(samples)
     assert dataset.track_ids(needs=("audio", "sections")) == ["RM-P001", "RM-P002"]
     track = dataset.load("RM-P002")
-    assert set(track.parts) == {"audio", "sections", "beats"}
+    assert {"audio", "sections", "sections.mirex10", "sections.aist", "beats"} == {*track.parts}
     beats = track.part("beats").read()
     assert (np.diff(np.flatnonzero(beats["positions"] == 1)) == 4).all()

@@ -6,7 +6,7 @@ used first: it names the files of each track.
 """
 
 import json
-from functools import cached_property
+from functools import cached_property, partial
 
 from nmfab.base.errors import DataError
 from nmfab.base.types import Part, Track
@@ -18,6 +18,7 @@ _TRACKS = [f"RM-P{number:03d}" for number in range(1, 101)]
 _DISCS = (16, 16, 16, 16, 16, 10, 10)  # tracks on each disc
 _SECTION_FOLDERS = ("annotations/mirex10_sections-main", "annotations/mirex10_sections")
 _BEAT_FOLDER = "annotations/AIST.RWC-MDB-P-2001.BEAT"
+_CHORUS_FOLDER = "annotations/AIST.RWC-MDB-P-2001.CHORUS"
 _SUFFIXES = (".wav", ".flac", ".mp3")
 _INDEX = "rwc_popular_index_1.0.json"
 
@@ -26,9 +27,12 @@ _INDEX = "rwc_popular_index_1.0.json"
 class RWCPop(Dataset):
     """The RWC Popular Music Database.
 
-    Each track has ``audio`` and, where the files are there, ``sections`` (MIREX10, whole song) and
-    ``beats`` (AIST).
+    Each track has ``audio`` and, where the files are there, ``sections`` (MIREX10, whole song, also
+    as ``sections.mirex10``), ``sections.aist`` and ``beats`` (AIST).
     """
+
+    annotators = ("mirex10", "aist")
+    annotator = "mirex10"
 
     release = "RWC-MDB-P-2001, MIREX10 sections, AIST annotation of beats"
     tasks = ("structure",)
@@ -74,7 +78,8 @@ class RWCPop(Dataset):
   audio/rwc-p-m01/1.wav ... 16.wav      discs m01 to m05 hold 16 tracks, m06 and m07 hold 10
   (or audio/RM-P001.wav ... RM-P100.wav, .flac or .mp3)
   annotations/mirex10_sections-main/RM-P001.BLOCKS.lab ...
-  annotations/AIST.RWC-MDB-P-2001.BEAT/RM-P001.BEAT.TXT ...      (optional: annotated bars)
+  annotations/AIST.RWC-MDB-P-2001.BEAT/RM-P001.BEAT.TXT ...        (optional: annotated bars)
+  annotations/AIST.RWC-MDB-P-2001.CHORUS/RM-P001.CHORUS.TXT ...    (optional: other sections)
 """
 
     def status(self):
@@ -119,17 +124,15 @@ class RWCPop(Dataset):
                 f"rwcpop {track_id}: {self.folder / _disc_path(track_id)} is missing (so is "
                 f"{self.folder}/audio/{track_id}.wav): put the audio there"
             )
-        readers = {"audio": read_audio, "sections": read_sections, "beats": read_aist_beats}
-        parts = {
-            name: Part((path,), lambda read=readers[name], path=path: read(path))
-            for name, path in files.items()
-        }
+        parts = {name: Part((path,), partial(_READERS[name], path)) for name, path in files.items()}
         return Track(self.name, track_id, parts)
 
     def _files(self, track_id):
         found = {
             "audio": self._audio(track_id),
             "sections": self._sections(track_id),
+            "sections.mirex10": self._sections(track_id),
+            "sections.aist": self._aist_sections(track_id),
             "beats": self._beats(track_id),
         }
         return {name: path for name, path in found.items() if path is not None}
@@ -140,6 +143,10 @@ class RWCPop(Dataset):
 
     def _sections(self, track_id):
         return self._first(*(f"{folder}/{track_id}.BLOCKS.lab" for folder in _SECTION_FOLDERS))
+
+    def _aist_sections(self, track_id):
+        place = f"{_CHORUS_FOLDER}/{track_id}.CHORUS.TXT"
+        return self._first(self._indexed(track_id, "sections"), place)
 
     def _beats(self, track_id):
         place = f"{_BEAT_FOLDER}/{track_id}.BEAT.TXT"
@@ -179,6 +186,13 @@ def _section_path(track_id):
     return f"{_SECTION_FOLDERS[0]}/{track_id}.BLOCKS.lab"
 
 
+_READERS = {
+    "audio": read_audio,
+    "sections": read_sections,
+    "sections.mirex10": read_sections,
+    "sections.aist": partial(read_sections, unit=0.01),
+    "beats": read_aist_beats,
+}
 _WANTED = (
     "put audio/rwc-p-m01/1.wav ... (or audio/RM-P001.wav ...) and "
     "annotations/mirex10_sections-main/RM-P001.BLOCKS.lab ... there; the audio is sold by AIST, "
