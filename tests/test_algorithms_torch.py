@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmfab.algorithms import frame, torch_sweep
+from nmfab.algorithms import frame, torch_hals, torch_rows, torch_sweep
 from nmfab.algorithms.torch_mu import torch_mu
 from nmfab.algorithms.torch_plain import TOGETHER, plain_updates
 from nmfab.base.resources import Resources, use_resources
@@ -140,3 +140,35 @@ def test_torch_keeps_to_the_threads_of_the_job(monkeypatch):
         with use_resources(Resources("cpu", threads)):
             frame.factorize({"algorithm": "torch_mu", "stop": 2, "rank": 3}, noisy())
     assert seen == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("shape", [(30, 41), (53, 20)])
+@pytest.mark.parametrize("rank", [3, 16, 19])
+@pytest.mark.parametrize("inner", [1, 3])
+def test_hals_in_blocks_of_rows_is_hals_row_after_row(shape, rank, inner, threads, monkeypatch):
+    V, W, H = problem(*shape, rank=rank)
+    W[1, :, 1] = 0  # a component that stays as it is
+    for update_W in (True, False):
+        expected = last(torch_hals.plain_updates(V, W.clone(), H.clone(), inner, update_W), 5)
+        for work in (1, 1 << 40):
+            monkeypatch.setattr(torch_rows, "THREAD_WORK", work)
+            for count in (1, 3, 4):
+                found = last(
+                    torch_hals.torch_hals(V, W[:count], H[:count], inner=inner, update_W=update_W),
+                    5,
+                )
+                for ours, theirs in zip(found, expected, strict=True):
+                    size = float(theirs.abs().max())
+                    torch.testing.assert_close(ours, theirs[:count], rtol=0, atol=1e-7 * size)
+
+
+def test_hals_of_several_ranks_shares_a_call():
+    settings = [
+        {"algorithm": "torch_hals", "beta": 2, "init": "random", "rank": rank, "stop": 20}
+        for rank in (20, 2, 4)
+    ]
+    V = noisy()
+    for setting, result in zip(settings, frame.factorize_batch(settings, V), strict=True):
+        alone = frame.factorize(setting, V)
+        model, expected = (one["W"] @ one["H"] for one in (result, alone))
+        assert abs(model - expected).max() < 1e-5 * expected.max()

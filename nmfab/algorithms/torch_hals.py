@@ -1,9 +1,11 @@
 """Hierarchical alternating least squares in torch: CPU or CUDA, one problem or many."""
 
 from nmfab.algorithms.contract import algorithm
+from nmfab.algorithms.torch_rows import Sweeps
+from nmfab.algorithms.torch_sweep import as_batch
 
 
-@algorithm("torch_hals", version=1, arrays="torch", betas=(2,), batch=("seed", "init"))
+@algorithm("torch_hals", version=1, arrays="torch", betas=(2,), batch=("seed", "init", "rank"))
 def torch_hals(V, W, H, *, inner=1, update_W=True):
     """Minimize ‖V − WH‖² exactly over one row of H after another, then over W's columns.
 
@@ -13,6 +15,8 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
     updates and hierarchical ALS algorithms for nonnegative matrix factorization", Neural
     Computation 2012). One pass by default, which is HALS itself. A component whose template or
     activation is zero everywhere stays as it is.
+
+    On a CPU each thread sweeps columns of its own, 16 rows at a time (`torch_rows`).
 
     Parameters
     ----------
@@ -24,6 +28,23 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
         Passes over the rows of a factor for each pass over V.
     update_W : bool
         False holds W fixed.
+
+    Yields
+    ------
+    W, H
+    """
+    if V.device.type != "cpu":
+        yield from plain_updates(V, W, H, inner, update_W)
+        return
+    batched, W, H, _ = as_batch(W, H, 2)
+    sweeps = Sweeps(V, W, H, inner, update_W)
+    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
+    for _ in sweeps.iterate():
+        yield W, H
+
+
+def plain_updates(V, W, H, inner=1, update_W=True):
+    """Iterate as `torch_hals` does, all problems of a batch at once and row after row.
 
     Yields
     ------

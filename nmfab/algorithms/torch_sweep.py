@@ -251,7 +251,7 @@ class Sweeps:
         self.problems = []
         for i, beta in enumerate(betas):
             self.floor_At[i, 0] = floors[i]
-            rank = 1 + _rank(W[i], H[i])
+            rank = 1 + rank_of(W[i], H[i])
             self.problems.append(
                 Problem(X, self.raised[i, :, :rank], self.floor_At[i, :rank], beta)
             )
@@ -323,7 +323,7 @@ class Sweeps:
                 after(problem)
 
 
-def _rank(W, H):
+def rank_of(W, H):
     """Return the number of components without those at the end that are zero everywhere."""
     used = ((W != 0).any(0) | (H != 0).any(1)).nonzero()
     return int(used[-1]) + 1 if len(used) else W.shape[1]
