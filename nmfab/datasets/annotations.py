@@ -63,11 +63,59 @@ def number_at(text, path, line):
     return value
 
 
+def tidy_sections(path, intervals, labels, *, notes=()):
+    """Return sections as arrays, by start, those of no length left out.
+
+    Parameters
+    ----------
+    path : path
+        Where they come from, for messages.
+    intervals : sequence of (float, float)
+        Start and end of each, in seconds.
+    labels : sequence of str
+        One for each.
+    notes : sequence of str
+        What was cleaned before: said in the same warning.
+
+    Returns
+    -------
+    dict
+        ``intervals`` [shape=(n, 2), seconds] and ``labels`` (n,), text.
+
+    Raises
+    ------
+    DataError
+        If there is none, one ends before it begins, or a time is negative or no number.
+    """
+    if not len(intervals):
+        raise DataError(f"{path} holds no section: fetch it again")
+    intervals, labels = np.array(intervals, dtype=np.float64), np.array(labels, dtype=str)
+    wrong = ~np.isfinite(intervals).all(axis=1) | (intervals < 0).any(axis=1)
+    wrong |= intervals[:, 1] < intervals[:, 0]
+    if wrong.any():
+        start, end = intervals[wrong][0]
+        raise DataError(f"{path}: no section from {start:g} s to {end:g} s; correct it")
+    kept = intervals[:, 1] > intervals[:, 0]
+    if not kept.any():
+        raise DataError(f"{path} holds sections of no length alone: fetch it again")
+    told = list(notes)
+    if not kept.all():
+        told.append(f"{(~kept).sum()} sections of no length are left out")
+    intervals, labels = intervals[kept], labels[kept]
+    order = np.argsort(intervals[:, 0], kind="stable")
+    if (order != np.arange(len(order))).any():
+        told.append("sections are put in order")
+    intervals, labels = intervals[order], labels[order]
+    overlaps = int((intervals[1:, 0] < intervals[:-1, 1] - 1e-5).sum())
+    if overlaps:
+        told.append(f"{overlaps} sections begin before the one ahead ends, and are kept")
+    if told:
+        _log.warning("%s: %s", path, "; ".join(told))
+    return {"intervals": intervals, "labels": labels}
+
+
 def read_sections(path, *, unit=1.0):
     """Read sections from a file of three columns: start, end, label.
-
-    Sections of no length are left out, as mir_eval wants, and those that overlap are kept; both are
-    logged.
 
     Parameters
     ----------
@@ -79,7 +127,7 @@ def read_sections(path, *, unit=1.0):
     Returns
     -------
     dict
-        ``intervals`` [shape=(n, 2), seconds, by start] and ``labels`` (n,), text.
+        As `tidy_sections`.
 
     Raises
     ------
@@ -94,22 +142,7 @@ def read_sections(path, *, unit=1.0):
             raise DataError(f"{path}, line {line}: no section from {start} to {end}; correct it")
         intervals.append(interval)
         labels.append(label.strip('"'))
-    if not intervals:
-        raise DataError(f"{path} holds no section: fetch it again")
-    intervals = np.array(intervals, dtype=np.float64)
-    labels = np.array(labels, dtype=str)
-    kept = intervals[:, 1] > intervals[:, 0]
-    if not kept.all():
-        _log.warning("%s: %d sections of no length are left out", path, (~kept).sum())
-        intervals, labels = intervals[kept], labels[kept]
-    if len(intervals) == 0:
-        raise DataError(f"{path} holds sections of no length alone: fetch it again")
-    order = np.argsort(intervals[:, 0], kind="stable")
-    intervals, labels = intervals[order], labels[order]
-    overlaps = int((intervals[1:, 0] < intervals[:-1, 1] - 1e-5).sum())
-    if overlaps:
-        _log.warning("%s: %d sections begin before the one ahead ends", path, overlaps)
-    return {"intervals": intervals, "labels": labels}
+    return tidy_sections(path, intervals, labels)
 
 
 def read_aist_beats(path):

@@ -15,6 +15,7 @@ import numpy as np
 from nmfab.base.errors import DataError
 
 _log = logging.getLogger(__name__)
+_SHORTEST = 0.1  # seconds below which a recording is more likely a mistake
 _SLACK = 4096  # samples by which a container's statement of length may be off: two codec frames
 
 
@@ -32,6 +33,8 @@ def read_audio(path, *, stream=0):
     -------
     dict
         ``samples`` [shape=(channels, samples), dtype=float32] and ``sample_rate`` (int, Hz).
+
+    A recording that is silent or shorter than 0.1 s is read, and logged.
 
     Raises
     ------
@@ -60,7 +63,34 @@ def read_audio(path, *, stream=0):
             f"{path} is truncated: {length / rate:.2f} s of the {stated / rate:.2f} s that its "
             "header states; fetch it again"
         )
-    return {"samples": _joined(chunks, length, path), "sample_rate": rate}
+    samples = _joined(chunks, length, path)
+    if not samples.any():
+        _log.warning("%s is silent throughout", path)
+    elif length < _SHORTEST * rate:
+        _log.warning("%s holds %d samples, %.3g s", path, length, length / rate)
+    return {"samples": samples, "sample_rate": rate}
+
+
+def audio_duration(path):
+    """Return the length that an audio file states, in seconds, without decoding it.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    float or None
+        None where it cannot be read, or states nothing.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            return None if container.duration is None else container.duration / av.time_base
+    except (av.error.FFmpegError, OSError):
+        return None  # read_audio tells what is wrong
 
 
 def _decode(container, index, path):

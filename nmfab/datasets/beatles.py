@@ -7,7 +7,7 @@ from nmfab.base.types import Part
 from nmfab.datasets.annotations import read_sections
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import LayoutDataset, audio_file, first_file, read_index
+from nmfab.datasets.layout import LayoutDataset, annotation, audio_file, first_file, read_index
 from nmfab.datasets.sections import read_beats
 
 _SECTIONS = "annotations/seglab/The Beatles"
@@ -64,7 +64,7 @@ class Beatles(LayoutDataset):
                 continue
             parts = {
                 "audio": Part((audio,), partial(read_audio, audio)),
-                "sections": Part((path,), partial(read_sections, path)),
+                "sections": annotation(read_sections, path, audio),
             }
             beats = self.folder / _BEATS / place.with_name(place.name + ".txt")
             if beats.is_file():

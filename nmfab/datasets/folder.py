@@ -9,7 +9,7 @@ from nmfab.base.types import Part
 from nmfab.datasets.annotations import read_sections
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import AUDIO_SUFFIXES, LayoutDataset
+from nmfab.datasets.layout import AUDIO_SUFFIXES, LayoutDataset, annotation
 from nmfab.datasets.notes import read_jams_notes, read_midi_notes, read_note_table
 from nmfab.datasets.sections import jams_annotations, read_beats, read_jams_sections
 
@@ -144,15 +144,15 @@ def _beside(audio):
     if jams.is_file():
         for name, (spaces, read) in _JAMS.items():
             if _holds(jams, spaces):
-                parts[name] = Part((jams,), partial(read, jams))
+                parts[name] = annotation(read, jams, audio)
     lab, beats = audio.with_suffix(".lab"), audio.with_suffix(".beats")
     if lab.is_file():
-        parts["sections"] = Part((lab,), partial(read_sections, lab))
+        parts["sections"] = annotation(read_sections, lab, audio)
     if beats.is_file():
         parts["beats"] = Part((beats,), partial(read_beats, beats))
     for suffix, read in _NOTES.items():
         path = audio.with_suffix(suffix)
         if path.is_file():
-            parts["notes"] = Part((path,), partial(read, path))
+            parts["notes"] = annotation(read, path, audio)
             break
     return parts

@@ -5,7 +5,7 @@ from functools import partial
 from nmfab.base.types import Part
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import LayoutDataset, first_file
+from nmfab.datasets.layout import LayoutDataset, annotation, first_file
 from nmfab.datasets.notes import read_jams_notes
 
 
@@ -49,6 +49,6 @@ class GuitarSet(LayoutDataset):
                 continue
             tracks[name] = {
                 "audio": Part((audio,), partial(read_audio, audio)),
-                "notes": Part((path,), partial(read_jams_notes, path)),
+                "notes": annotation(read_jams_notes, path, audio),
             }
         return tracks, missing or ([] if tracks else ["annotation/NAME.jams"])

@@ -1,14 +1,18 @@
 """What datasets that are found by their files on disk share: states, ids, loading."""
 
 import json
-from functools import cached_property
+import logging
+from functools import cached_property, partial
 from typing import ClassVar
 
 from nmfab.base.errors import DataError
 from nmfab.base.registry import unknown
-from nmfab.base.types import Track
+from nmfab.base.types import Part, Track
+from nmfab.datasets.audio import audio_duration
 from nmfab.datasets.contract import Dataset, Status
 
+_log = logging.getLogger(__name__)
+_CLOSE = 0.05  # seconds past the end that rounding and the padding of codecs explain
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".aif", ".aiff")
 
 
@@ -141,6 +145,41 @@ def read_index(folder, pattern):
     return {
         track: {part: entry[0] for part, entry in files.items()} for track, files in tracks.items()
     }
+
+
+def annotation(read, path, audio):
+    """Return the part that an annotation is, beside a recording.
+
+    Parameters
+    ----------
+    read : callable
+        Reads the file.
+    path, audio : Path
+        The file, and the recording that it annotates: times past its end are kept and logged.
+
+    Returns
+    -------
+    Part
+        Its fingerprint is that of the annotation alone: nothing is changed by the recording.
+    """
+    return Part((path,), partial(_read_beside, read, path, audio))
+
+
+def _read_beside(read, path, audio):
+    found = read(path)
+    ends = found["intervals"][:, 1] if "intervals" in found else found.get("onsets", ())
+    length = audio_duration(audio) if len(ends) else None
+    if length is not None and max(ends) > length + _CLOSE:
+        what = "sections end" if "intervals" in found else "notes begin"
+        late = [end - length for end in ends if end > length + _CLOSE]
+        _log.warning(
+            "%s: %d %s after the audio, by up to %.2f s, and are kept",
+            path,
+            len(late),
+            what,
+            max(late),
+        )
+    return found
 
 
 def first_file(folder, *places):

@@ -13,7 +13,7 @@ from nmfab.base.errors import DataError
 from nmfab.base.types import Part
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import SubsetDataset
+from nmfab.datasets.layout import SubsetDataset, annotation
 from nmfab.datasets.notes import read_midi_notes
 
 _COUNTS = {"v1.0.0": 1184, "v2.0.0": 1282, "v3.0.0": 1276}
@@ -60,7 +60,7 @@ class Maestro(SubsetDataset):
             if audio.is_file():
                 parts = {"audio": Part((audio,), partial(read_audio, audio))}
                 if midi.is_file():
-                    parts["notes"] = Part((midi,), partial(read_midi_notes, midi))
+                    parts["notes"] = annotation(read_midi_notes, midi, audio)
                 tracks[_name(row)] = parts
         return tracks, missing
 

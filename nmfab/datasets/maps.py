@@ -4,12 +4,9 @@
 folder is read where an archive leaves it, whatever folders are around it.
 """
 
-import logging
 import re
 from functools import cached_property, partial
 from pathlib import Path
-
-import numpy as np
 
 from nmfab.base.errors import DataError
 from nmfab.base.registry import unknown
@@ -17,14 +14,14 @@ from nmfab.base.types import Part, Track
 from nmfab.datasets.annotations import number_at, read_rows
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import Dataset, Status, dataset
+from nmfab.datasets.layout import annotation
+from nmfab.datasets.notes import tidy_notes
 
 INSTRUMENTS = (
     "AkPnBcht", "AkPnBsdf", "AkPnCGdD", "AkPnStgb", "ENSTDkAm", "ENSTDkCl", "SptkBGAm", "SptkBGCl",
     "StbgTGd2",
 )  # fmt: skip
 PIECES = 30  # of each piano
-_SHORTEST = 0.001  # seconds
-_log = logging.getLogger(__name__)
 
 
 @dataset("maps", version=1)
@@ -128,7 +125,7 @@ class MAPS(Dataset):
             raise DataError(f"maps {track_id}: {notes} is missing: put the annotation there")
         parts = {
             "audio": Part((path,), partial(read_audio, path)),
-            "notes": Part((notes,), partial(read_notes, notes)),
+            "notes": annotation(read_notes, notes, path),
         }
         return Track(self.name, track_id, parts)
 
@@ -163,8 +160,6 @@ def _annotation(path):
 def read_notes(path):
     """Read notes from a text file of three columns: onset, offset, MIDI pitch.
 
-    A note that ends where it begins is kept and logged, `_SHORTEST` long: its onset is a fact.
-
     Parameters
     ----------
     path : path
@@ -174,8 +169,7 @@ def read_notes(path):
     Returns
     -------
     dict
-        ``onsets``, ``offsets`` [shape=(n,), seconds, by onset] and ``pitches`` [shape=(n,), int,
-        MIDI].
+        As `nmfab.datasets.notes.tidy_notes`.
 
     Raises
     ------
@@ -195,9 +189,4 @@ def read_notes(path):
         if not (pitch.is_integer() and 0 <= pitch < 128):
             raise DataError(f"{path}, line {line}: {columns[2]} is no MIDI pitch; correct it")
         notes.append((onset, offset, pitch))
-    empty = sum(offset == onset for onset, offset, _ in notes)
-    if empty:
-        _log.warning("%s: %d notes of no length are kept, %g s long", path, empty, _SHORTEST)
-    onsets, offsets, pitches = np.array(sorted(notes), dtype=float).reshape(-1, 3).T.copy()
-    offsets = np.where(offsets > onsets, offsets, onsets + _SHORTEST)
-    return {"onsets": onsets, "offsets": offsets, "pitches": pitches.astype(int)}
+    return tidy_notes(path, notes)

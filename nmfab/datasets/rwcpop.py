@@ -13,6 +13,7 @@ from nmfab.base.types import Part, Track
 from nmfab.datasets.annotations import read_aist_beats, read_sections
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import Dataset, Status, dataset
+from nmfab.datasets.layout import annotation
 
 _TRACKS = [f"RM-P{number:03d}" for number in range(1, 101)]
 _DISCS = (16, 16, 16, 16, 16, 10, 10)  # tracks on each disc
@@ -124,7 +125,10 @@ class RWCPop(Dataset):
                 f"rwcpop {track_id}: {self.folder / _disc_path(track_id)} is missing (so is "
                 f"{self.folder}/audio/{track_id}.wav): put the audio there"
             )
-        parts = {name: Part((path,), partial(_READERS[name], path)) for name, path in files.items()}
+        audio = files.pop("audio")
+        parts = {"audio": Part((audio,), partial(read_audio, audio))}
+        for name, path in files.items():
+            parts[name] = annotation(_READERS[name], path, audio)
         return Track(self.name, track_id, parts)
 
     def _files(self, track_id):
@@ -187,7 +191,6 @@ def _section_path(track_id):
 
 
 _READERS = {
-    "audio": read_audio,
     "sections": read_sections,
     "sections.mirex10": read_sections,
     "sections.aist": partial(read_sections, unit=0.01),

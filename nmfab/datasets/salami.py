@@ -9,7 +9,7 @@ from functools import partial
 from nmfab.base.types import Part
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import LayoutDataset, audio_file, first_file, read_index
+from nmfab.datasets.layout import LayoutDataset, annotation, audio_file, first_file, read_index
 from nmfab.datasets.sections import read_boundaries
 
 _FOLDERS = (
@@ -70,12 +70,12 @@ class Salami(LayoutDataset):
         tracks, missing = {}, []
         for place in sorted(places, key=lambda path: path.parent.name.zfill(6)):
             track = place.parent.name
-            parts = _sections(place)
             audio = first_file(self.folder, index.get(track, {}).get("audio"))
             audio = audio or audio_file(self.folder / "audio" / track)
             if audio is None:
                 missing.append(f"audio/{track}.mp3")
                 continue
+            parts = _sections(place, audio)
             if "sections" not in parts:
                 missing.append(f"{place.relative_to(self.folder)}/textfile1_uppercase.txt")
             tracks[track] = {"audio": Part((audio,), partial(read_audio, audio)), **parts}
@@ -84,14 +84,14 @@ class Salami(LayoutDataset):
         return tracks, missing
 
 
-def _sections(place):
+def _sections(place, audio):
     """Return the parts of one track's annotations."""
     parts = {}
     for annotator in Salami.annotators:
         for level, name in _FILES.items():
             path = place / f"textfile{annotator}_{name}.txt"
             if path.is_file():
-                part = Part((path,), partial(read_boundaries, path))
+                part = annotation(read_boundaries, path, audio)
                 parts[f"sections.{annotator}.{level}"] = part
     main = parts.get("sections.1.upper") or parts.get("sections.2.upper")
     return parts | {"sections": main} if main else parts

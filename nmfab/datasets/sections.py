@@ -13,61 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from nmfab.base.errors import DataError
-from nmfab.datasets.annotations import number_at, read_rows
+from nmfab.datasets.annotations import number_at, read_rows, tidy_sections
 
 _log = logging.getLogger(__name__)
 _NUMBERS_BY_SPACE = re.compile(r"^\s*[-+\d.,]*\d\s+[-+\d.,]*\d(\s|$)")
-
-
-def tidy_sections(path, intervals, labels, *, notes=()):
-    """Return sections as arrays, by start, those of no length left out.
-
-    Parameters
-    ----------
-    path : path
-        Where they come from, for messages.
-    intervals : sequence of (float, float)
-        Start and end of each, in seconds.
-    labels : sequence of str
-        One for each.
-    notes : sequence of str
-        What was cleaned before: said in the same warning.
-
-    Returns
-    -------
-    dict
-        ``intervals`` [shape=(n, 2), seconds] and ``labels`` (n,), text.
-
-    Raises
-    ------
-    DataError
-        If there is none, one ends before it begins, or a time is negative or no number.
-    """
-    if not len(intervals):
-        raise DataError(f"{path} holds no section: fetch it again")
-    intervals, labels = np.array(intervals, dtype=np.float64), np.array(labels, dtype=str)
-    wrong = ~np.isfinite(intervals).all(axis=1) | (intervals < 0).any(axis=1)
-    wrong |= intervals[:, 1] < intervals[:, 0]
-    if wrong.any():
-        start, end = intervals[wrong][0]
-        raise DataError(f"{path}: no section from {start:g} s to {end:g} s; correct it")
-    kept = intervals[:, 1] > intervals[:, 0]
-    if not kept.any():
-        raise DataError(f"{path} holds sections of no length alone: fetch it again")
-    told = list(notes)
-    if not kept.all():
-        told.append(f"{(~kept).sum()} sections of no length are left out")
-    intervals, labels = intervals[kept], labels[kept]
-    order = np.argsort(intervals[:, 0], kind="stable")
-    if (order != np.arange(len(order))).any():
-        told.append("sections are put in order")
-    intervals, labels = intervals[order], labels[order]
-    overlaps = int((intervals[1:, 0] < intervals[:-1, 1] - 1e-5).sum())
-    if overlaps:
-        told.append(f"{overlaps} sections begin before the one ahead ends, and are kept")
-    if told:
-        _log.warning("%s: %s", path, "; ".join(told))
-    return {"intervals": intervals, "labels": labels}
 
 
 def read_boundaries(path):
