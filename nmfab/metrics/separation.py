@@ -93,11 +93,11 @@ def si_sdr(reference, estimate):
     np.ndarray [shape=(...)]
         Infinite for a perfect estimate; NaN where either is zero throughout.
     """
-    power = _total(reference, reference, np.multiply)
+    power = _total(reference, reference)
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = _total(reference, estimate, np.multiply) / power
+        scale = _total(reference, estimate) / power
         column = scale[..., None, None]
-        error = _total(reference, estimate, lambda s, e: (e - column * s) ** 2)
+        error = _total(reference, estimate, lambda s, e: _twice(e - column * s))
         return 10 * np.log10(scale**2 * power / error)
 
 
@@ -117,19 +117,23 @@ def sdr(reference, estimate):
     np.ndarray [shape=(...)]
         Infinite for a perfect estimate; NaN where both are zero throughout.
     """
-    signal = _total(reference, reference, np.multiply)
-    error = _total(reference, estimate, lambda s, e: (s - e) ** 2)
+    signal = _total(reference, reference)
+    error = _total(reference, estimate, lambda s, e: _twice(s - e))
     with np.errstate(divide="ignore", invalid="ignore"):
         return 10 * np.log10(signal / error)
 
 
-def _total(first, second, function):
-    """Sum a function of two signals over channels and samples, in float64 and by spans."""
+def _total(first, second, function=lambda s, e: (s, e)):
+    """Sum the product of two functions of two signals over channels and samples, by spans."""
     total = 0.0
     for start in range(0, first.shape[-1], _SPAN):
         parts = (np.asarray(x[..., start : start + _SPAN], np.float64) for x in (first, second))
-        total = total + function(*parts).sum(axis=(-2, -1))
+        total = total + np.einsum("...cn,...cn->...", *function(*parts))
     return np.asarray(total)
+
+
+def _twice(signal):
+    return signal, signal
 
 
 def match(stems, estimates):
@@ -151,8 +155,8 @@ def match(stems, estimates):
     if not len(stems) or not len(estimates):
         return assigned
     columns = stems[:, None]
-    products = _total(columns, estimates, np.multiply)
-    energies = np.outer(*(_total(x, x, np.multiply) for x in (stems, estimates)))
+    products = _total(columns, estimates)
+    energies = np.outer(*(_total(x, x) for x in (stems, estimates)))
     # SI-SDR is a monotone function of the squared cosine between stem and estimate.
     with np.errstate(divide="ignore", invalid="ignore"):
         cosine = np.nan_to_num(products**2 / energies)
