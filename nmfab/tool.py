@@ -53,13 +53,17 @@ def _parser():
         help="what datasets there are, what each wants, and what is here",
         description=_DATASETS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="nmfab datasets [NAME | get NAME | mini NAME DIR] [--data DIR] [--missing]",
+        usage="nmfab datasets [NAME | get NAME | mini NAME DIR] "
+        "[--data DIR] [--missing] [--verify]",
     )
     datasets.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     datasets.add_argument(
         "--data", action="append", default=[], type=Path, metavar="DIR", help="datasets lie there"
     )
     datasets.add_argument("--missing", action="store_true", help="name all that is missing")
+    datasets.add_argument(
+        "--verify", action="store_true", help="compare files with the md5 of mirdata's index"
+    )
     datasets.set_defaults(action=_datasets)
     return parser
 
@@ -87,6 +91,8 @@ def _datasets(options):
             return _get(names, options)
         case ["mini", *words]:
             return _mini(words)
+        case [name] if options.verify:
+            return _verify_files(_dataset(name, options))
         case [name]:
             _say(_report().page(_dataset(name, options), all_missing=options.missing))
         case words:
@@ -116,7 +122,37 @@ def _all_datasets(options):
 
 
 def _get(names, options):
-    raise UsageError("nmfab datasets get NAME: not there yet")
+    if len(names) != 1:
+        raise UsageError("nmfab datasets get NAME: one dataset is wanted")
+    from nmfab.datasets import download
+    from nmfab.report import progress
+
+    dataset = _dataset(names[0], options)
+    if dataset.downloads:
+        folder = dataset.folder or dataset.roots[0] / dataset.name
+        _say(f"into {folder}")
+        for remote in download.remotes(dataset.downloads):
+            with progress.byte_bar(remote.name, sys.stderr.isatty()) as tell:
+                new = download.get(remote, folder, tell)
+            verified = "" if remote.checksum else " (no checksum is published for it)"
+            _say(f"{remote.name}: {'done' if new else 'was there'}{verified}")
+        dataset = _dataset(names[0], options)
+        _say(f"{dataset.name}: {_report().state_line(dataset)}")
+    if dataset.no_download or not dataset.downloads:
+        _say(_report().by_hand(dataset))
+    return 0 if dataset.downloads else 1
+
+
+def _verify_files(dataset):
+    from nmfab.datasets import download
+
+    if dataset.folder is None:
+        raise UsageError(f"{dataset.name} is not here: nmfab datasets {dataset.name} tells more")
+    checked, wrong = download.differing(dataset.folder)
+    for name in wrong:
+        _say(f"differs: {name}")
+    _say(f"{dataset.name}: {checked - len(wrong)} of {checked} files have the md5 of the index")
+    return 1 if wrong else 0
 
 
 def _mini(words):

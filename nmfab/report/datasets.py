@@ -57,7 +57,7 @@ def page(dataset, *, all_missing=False):
         State, what is missing, where to get it, the tree wanted, the steps, licence and BibTeX.
     """
     status = _status(dataset)
-    told = status.message.partition("\n")[0].removesuffix("; its tree:")
+    told = _first_line(status)
     lines = [f"{dataset.name}: {dataset.release or summary(dataset)}"]
     lines += _field("tasks", ", ".join(dataset.tasks))
     lines += _field("state", f"{status.state}, {told}")
@@ -73,6 +73,23 @@ def page(dataset, *, all_missing=False):
     if dataset.bibtex:
         lines += ["", "cite", indent(dataset.bibtex.strip(), "  ")]
     return "\n".join(lines)
+
+
+def state_line(dataset):
+    """Return a dataset's state in one line."""
+    status = _status(dataset)
+    return f"{status.state}, {_first_line(status)}"
+
+
+def by_hand(dataset):
+    """Return why a dataset, or a part of it, cannot be downloaded, and what to do instead."""
+    why = dataset.no_download or "there is nothing to download"
+    lines = [f"{dataset.name}: {why}", *_steps(dataset)]
+    return "\n".join([*lines, *_field("source", dataset.source)])
+
+
+def _first_line(status):
+    return status.message.partition("\n")[0].removesuffix("; its tree:")
 
 
 def _status(dataset):

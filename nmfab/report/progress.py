@@ -1,4 +1,4 @@
-"""The progress bar of a run."""
+"""Progress bars: of a run, of a download."""
 
 from contextlib import contextmanager
 
@@ -41,3 +41,34 @@ def bar(title, total, shown):
             progress.update(task, completed=computed + reused + failed, counts=counts)
 
         yield tell
+
+
+@contextmanager
+def byte_bar(title, shown):
+    """Show progress of a download on standard error; yield the function that is told bytes.
+
+    Parameters
+    ----------
+    title : str
+        What is fetched.
+    shown : bool
+        Yield None instead, and show nothing.
+    """
+    if not shown:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import TimeRemainingColumn as TimeRemaining
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("<"),
+        TimeRemaining(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
