@@ -181,7 +181,7 @@ class Experiment:
         if isinstance(self.track_choice, list):
             found = {unit[3] for unit in units}
             lost = [track for track in self.track_choice if track not in found]
-            if lost and units is not None:
+            if lost:
                 raise UsageError(f"no dataset of the selection has a track {', '.join(lost)}")
 
     def compute(self, selector=None, *, jobs=1, refresh=None, fail_fast=False, progress=None):
@@ -203,16 +203,24 @@ class Experiment:
         Returns
         -------
         nmfab.runner.Report
-            Also names the settings whose dataset is absent, among its failures.
+            A dataset that is absent is a warning, and a failure where the selector names it or no
+            other is here.
         """
         from nmfab import runner
+        from nmfab.selector import parse
 
         settings = self.select(selector)
         units, absent = self.units(settings)
         report = runner.run(
             self.context(refresh), units, jobs=jobs, fail_fast=fail_fast, progress=progress
         )
-        for name, (_, reason) in absent.items():
+        named = [
+            value for item in parse(selector) for value in (item.factors or {}).get("dataset", ())
+        ]
+        for name, (count, reason) in absent.items():
+            if units and name not in named:
+                report.warnings.append(f"left out, {count} settings: {reason}")
+                continue
             indices = [i for i, s in enumerate(settings) if s.parameters["dataset"] == name]
             report.failures += [(index, name, "", reason) for index in indices]
         return report

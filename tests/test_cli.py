@@ -198,6 +198,23 @@ def test_an_absent_dataset_is_said(call, tmp_path):
     assert "put text files with numbers into toy/" in err
 
 
+def test_an_absent_dataset_that_nobody_named_is_left_out(call, tmp_path, monkeypatch):
+    from nmfab.datasets import DATASETS
+
+    class Elsewhere(toy.Toy):
+        name, version = "elsewhere", 1
+
+    monkeypatch.setitem(DATASETS._components, "elsewhere", Elsewhere)
+    status, out, err = call("-c", "--set", "dataset=toy+elsewhere", "-s", "rank=1")
+    assert status == 0
+    assert out.startswith("computed 12,")
+    assert "left out" in err
+    assert "elsewhere" in err
+    status, _, err = call("-c", "--set", "dataset=toy+elsewhere", "-s", "dataset=elsewhere")
+    assert status == 1
+    assert "elsewhere" in err
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; sys.argv = ['msa.py', '--help']\n"
