@@ -5,7 +5,7 @@ from dataclasses import replace
 from nmfab.datasets.demo.songs import SONGS
 
 STEMS = {"drums": "drums", "bass": "bass", "other": "chords", "vocals": "lead"}
-_VOICES = {"aahs": 52, "oohs": 53, "saxophone": 65, "synthetic": 54}
+_VOICES = {"aahs": 52, "oohs": 53, "saxophone": 66, "synthetic": 54}
 _SILENT = -400.0  # dB
 
 

@@ -1,24 +1,25 @@
-"""Sampled instruments: single notes of a General MIDI soundfont, shaped and placed in time.
+"""Sampled instruments: notes of a General MIDI soundfont, shaped and placed in time.
 
-symusic's synthesizer plays a soundfont's samples but knows neither velocity, pedal nor the decay of
-a string, and stops when the last note does. So it is asked for one long note at a time; loudness,
-brightness, decay and release are given here, where they are the same for every version.
+The soundfont gives a key's recorded sound; loudness, brightness, decay and release are given here.
 """
 
 import hashlib
+import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from nmfab.base.errors import DataError
+from nmfab.datasets.demo.soundfont import load
 from nmfab.datasets.demo.theory import PERCUSSION, Chance
 
 RENDERING = 1  # counts changes that alter the sound of unchanged notes
-INSTALL = "pip install symusic==0.5.9 pretty_midi"
+INSTALL = "pip install pretty_midi"
+_FONT_RATE = 44100  # Hz, the highest rate of the soundfont's samples
 PIANO = 0
 _STRUCK = {*range(0, 16), *range(24, 40), *range(104, 109)}  # programs whose strings or bars decay
-_LONGEST = 6.0  # s
+_LENGTHS = (2.0, 6.0)  # s: short notes need not the whole of a sample
 # Gains within the kit, in dB: cymbals are far below drums.
 _KIT = {36: 0, 38: -2, 40: -3, 37: -8, 39: -7, 42: -15, 46: -14, 51: -15, 54: -13, 49: -7}
 
@@ -29,47 +30,34 @@ def soundfont():
     Raises
     ------
     DataError
-        If pretty_midi or symusic is not installed.
+        If pretty_midi is not installed.
     """
-    try:
-        import pretty_midi
-        import symusic  # noqa: F401
-    except ImportError as error:
-        raise DataError(f"dataset demo is rendered by {error.name}: {INSTALL}") from error
-    return Path(pretty_midi.__file__).with_name("TimGM6mb.sf2")
-
-
-@lru_cache(maxsize=2)
-def _synthesizer(sample_rate):
-    from symusic import Synthesizer
-
-    return Synthesizer(soundfont(), sample_rate, 0)
+    found = importlib.util.find_spec("pretty_midi")
+    path = Path(found.origin).with_name("TimGM6mb.sf2") if found else None
+    if path is None or not path.is_file():
+        raise DataError(f"dataset demo is rendered with the soundfont of pretty_midi: {INSTALL}")
+    return path
 
 
 @lru_cache(maxsize=256)
-def _sample(program, pitch, sample_rate):
-    """Return the soundfont's note, held for `_LONGEST` seconds, of mean square 1 where loudest.
+def _sample(program, pitch, sample_rate, seconds):
+    """Return the soundfont's note, held for some seconds, of mean square 1 where loudest."""
+    from scipy.signal import resample_poly
 
-    Raises
-    ------
-    DataError
-        If the soundfont has no such note.
-    """
-    import symusic
-
-    synthesizer = _synthesizer(sample_rate)
     drum = program == PERCUSSION
-    score = symusic.Score(480, ttype="second")
-    track = symusic.Track("note", 0 if drum else program, drum, ttype="second")
-    track.notes.append(symusic.Note(0.0, 2.0 if drum else _LONGEST, pitch, 100, "second"))
-    score.tracks.append(track)
-    sound = np.asarray(synthesizer.render(score, stereo=False))[0].astype(np.float64)
+    bank, number = (128, 0) if drum else (0, program)
+    # At a lower rate the upper partials of a transposed sample would alias.
+    times = -(-_FONT_RATE // sample_rate)
+    sound = load(soundfont()).note(
+        bank, number, pitch, seconds=seconds, sample_rate=times * sample_rate
+    )
+    sound = resample_poly(sound, 1, times) if times > 1 else sound
     sound -= np.mean(sound)
     energy = np.cumsum(sound[: sample_rate // 2] ** 2)
     window = sample_rate // 20
     loudest = np.max(energy[window:] - energy[:-window]) / window
     if not loudest > 0:
-        raise DataError(f"{soundfont()} has no sound for program {program}, pitch {pitch}")
+        raise DataError(f"{soundfont()}: program {program}, key {pitch} is silent")
     sound /= np.sqrt(loudest)
     if drum:
         sound = sound[: np.flatnonzero(np.abs(sound) > 1e-3)[-1] + 1]
@@ -127,8 +115,10 @@ def play(notes, program, length, sample_rate, vibrato=0.0):
 
 
 def _shaped(program, note, sample_rate, vibrato):
-    held = 2.0 if program == PERCUSSION else note.duration
-    sound = _sample(program, note.pitch, sample_rate)[: round((held + 0.15) * sample_rate)]
+    held = 1.8 if program == PERCUSSION else note.duration
+    needed = held + 0.15
+    seconds = next((length for length in _LENGTHS if length >= needed), _LENGTHS[-1])
+    sound = _sample(program, note.pitch, sample_rate, seconds)[: round(needed * sample_rate)]
     time = np.arange(len(sound)) / sample_rate
     if vibrato:
         sound = _waver(sound, time, vibrato)

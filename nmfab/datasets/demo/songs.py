@@ -28,7 +28,7 @@ SONGS = {
                 "Am C D F", ("half",), ("long",), ("arpeggio",), "1:4 3:4 4:4 6:4"
             ),
         },
-        {"bass": 33, "chords": 25, "lead": 65}, _LEVELS, freedom=0.23,
+        {"bass": 33, "chords": 25, "lead": 66}, _LEVELS, freedom=0.23,
     ),
     # Traditional (Scarborough Fair), in three.
     "song_2_fair": Song(
@@ -129,7 +129,7 @@ SONGS = {
                 "8:.5 7:.5 8:.5 5:.5 6:.5 5:.5 4:.5 3:.5 2:.5 3:.5 4:.5 5:.5 4:1 2:1",
             ),
         },
-        {"bass": 32, "chords": 21, "lead": 40}, _LEVELS | {"lead": -23.0}, freedom=0.28,
+        {"bass": 32, "chords": 20, "lead": 40}, _LEVELS | {"lead": -23.0}, freedom=0.28,
     ),
     # Written for this dataset: slow, one bar of silence in the drums does not end a section.
     "song_7_harbour": Song(
