@@ -86,7 +86,8 @@ class Task:
 
     def protocol_of(self, p):
         """Return name and value of what of `protocol` a setting reads: the head of its table."""
-        return {name: p[name] for name in self.protocol}
+        read = {name for node in self.nodes(p) for name in node.params}
+        return {name: p[name] for name in self.protocol if name in read}
 
     def kind(self, p):
         """Return ``"baseline"``, ``"oracle"`` or, for an ordinary setting, ``""``."""

@@ -36,6 +36,7 @@ class Transcription(Task):
     """
 
     needs = ("audio", "notes")
+    protocol = ("excerpt", "onset_tolerance", "pitch_unit")
     params: ClassVar = {
         **NMF_PARAMS,
         "rank": Param(88, "number of components; 88 are the keys of a piano"),
