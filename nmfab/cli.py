@@ -48,6 +48,7 @@ def build_parser(experiment):
         help="show the table: all metrics, or 0, '[0,2]', a metric's name; "
         "rank:0 puts the modalities of rank into columns",
     )
+    add("--published", action="store_true", help="with -d: published figures of the same protocol")
     add("-v", "--version", action="version", version=f"nmfab {__version__}")
     add = parser.add_argument_group("on what").add_argument
     add("-s", "--select", metavar="SELECTOR", help="which settings (see below); all by default")
@@ -251,6 +252,10 @@ def _display(experiment, options):
     results = experiment.results(options.select)
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     _say(terminal.results_table(results, options.display, width=width, color=color))
+    if options.published:
+        from nmfab.report import published
+
+        _say(f"\n{published.published_text(results)}")
 
 
 _ACTIONS = {

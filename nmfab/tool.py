@@ -1,6 +1,7 @@
 """The tool ``nmfab``: what there is to do around experiments."""
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -65,7 +66,36 @@ def _parser():
         "--verify", action="store_true", help="compare files with the md5 of mirdata's index"
     )
     datasets.set_defaults(action=_datasets)
+    verify = commands.add_parser(
+        "verify", help="compute rows whose figures are published, and compare"
+    )
+    verify.add_argument("task", help="separation, structure")
+    verify.add_argument("dataset", help="musdb18, rwcpop")
+    add = verify.add_argument
+    add("--data", action="append", default=[], type=Path, metavar="DIR", help="datasets lie there")
+    add("--cache", type=Path, metavar="DIR", help="artifacts lie there")
+    add("--jobs", type=int, default=1, metavar="N", help="number of processes")
+    verify.set_defaults(action=_verify)
     return parser
+
+
+def _verify(options):
+    from nmfab.report import published
+    from nmfab.verify import verify
+
+    _check_folders(options.data)
+    checks = verify(
+        options.task, options.dataset, data=options.data, cache=options.cache, jobs=options.jobs
+    )
+    _say(published.checks_text(checks))
+    judged = [check.within for check in checks if not math.isnan(check.published)]
+    return 0 if judged and all(judged) else 1
+
+
+def _check_folders(folders):
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--data {folder}: there is no such folder")
 
 
 def _check(options):
@@ -81,9 +111,7 @@ def _check(options):
 
 
 def _datasets(options):
-    for folder in options.data:
-        if not folder.is_dir():
-            raise UsageError(f"--data {folder}: there is no such folder")
+    _check_folders(options.data)
     match options.words:
         case []:
             _say(_report().table(_all_datasets(options)))

@@ -18,7 +18,8 @@ ROOMS = {"datasets", "features", "algorithms", "postprocessing", "metrics"}
 # other. The rooms are one layer.
 LAYERS = [
     {"cli"},
-    {"tool", "explain"},
+    {"tool"},
+    {"verify", "explain"},
     {"experiment"},
     {"report"},
     {"results", "runner"},
@@ -29,7 +30,7 @@ LAYERS = [
     {"selector"},
     {"tasks"},
     ROOMS,
-    {"store"},
+    {"store", "published"},
     {"fingerprints"},
     {"base"},
 ]

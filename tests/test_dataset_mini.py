@@ -84,6 +84,7 @@ def test_missing_audio_and_unknown_tracks_are_named(minis, name, tmp_path):
         dataset.load("no-such-track")
     absent = DATASETS[name]([tmp_path])
     assert absent.status().state == "absent"
+    assert "\n" not in absent.status().message
     assert absent.track_ids() == []
     with pytest.raises(DataError, match=name):
         absent.load(dataset.track_ids()[0])

@@ -71,6 +71,12 @@ class Dataset:
                 return root / self.name
         return None
 
+    def absent(self):
+        """Return the `Status` of a dataset that has no folder."""
+        looked = ", ".join(str(root / self.name) for root in self.roots)
+        hint = f"nmfab datasets {self.name} tells what goes there, and how it is got"
+        return Status("absent", f"not found (looked for {looked}): {hint}")
+
     def status(self):
         """Return the `Status` on this machine."""
         raise NotImplementedError

@@ -51,8 +51,7 @@ class LayoutDataset(Dataset):
     def status(self):
         """Return how many tracks are complete, and what the others lack."""
         if self.folder is None:
-            looked = ", ".join(str(root / self.name) for root in self.roots)
-            return Status("absent", f"not found (looked for {looked}); its tree:\n{self.tree}")
+            return self.absent()
         needs = (self.reference,) if self.reference else ()
         count, missing = len(self.track_ids(needs)), self._found[1]
         wanted = f"{count} of {self.expected}" if self.expected else str(count)
@@ -77,7 +76,7 @@ class LayoutDataset(Dataset):
             If there is no such track, or its audio is missing.
         """
         if self.folder is None:
-            raise DataError(f"{self.name}: {self.status().message.partition(chr(10))[0]}")
+            raise DataError(f"{self.name}: {self.absent().message}")
         parts = self._found[0].get(track_id)
         if parts is None:
             known = [*self._found[0]]

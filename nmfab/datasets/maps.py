@@ -62,8 +62,7 @@ class MAPS(Dataset):
     def status(self):
         """Return which pianos are here: each has 30 pieces with sound and annotation."""
         if self.folder is None:
-            looked = ", ".join(str(root / self.name) for root in self.roots)
-            return Status("absent", f"not found (looked for {looked}); its tree:\n{self.tree}")
+            return self.absent()
         counts = dict.fromkeys(INSTRUMENTS, 0)
         for track_id in self.track_ids(needs=("audio", "notes")):
             counts[_instrument(track_id)] += 1

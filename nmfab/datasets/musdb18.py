@@ -72,8 +72,7 @@ class MusdbBase(Dataset):
     def status(self):
         """Return how many tracks of train and test are here; a track that lacks a file is named."""
         if self.folder is None:
-            looked = ", ".join(str(root / self.name) for root in self.roots)
-            return Status("absent", f"not found (looked for {looked}); its tree:\n{self.tree}")
+            return self.absent()
         counts = {subset: len(self.subset_ids(subset)) for subset in ("train", "test")}
         message = (
             f"{counts['train']} of 100 in train, {counts['test']} of 50 in test: {self.folder}"

@@ -57,10 +57,9 @@ def page(dataset, *, all_missing=False):
         State, what is missing, where to get it, the tree wanted, the steps, licence and BibTeX.
     """
     status = _status(dataset)
-    told = _first_line(status)
     lines = [f"{dataset.name}: {dataset.release or summary(dataset)}"]
     lines += _field("tasks", ", ".join(dataset.tasks))
-    lines += _field("state", f"{status.state}, {told}")
+    lines += _field("state", f"{status.state}, {status.message}")
     lines += _field("size", dataset.size)
     lines += _field("licence", dataset.licence)
     lines += _field("source", dataset.source)
@@ -78,7 +77,7 @@ def page(dataset, *, all_missing=False):
 def state_line(dataset):
     """Return a dataset's state in one line."""
     status = _status(dataset)
-    return f"{status.state}, {_first_line(status)}"
+    return f"{status.state}, {status.message}"
 
 
 def by_hand(dataset):
@@ -86,10 +85,6 @@ def by_hand(dataset):
     why = dataset.no_download or "there is nothing to download"
     lines = [f"{dataset.name}: {why}", *_steps(dataset)]
     return "\n".join([*lines, *_field("source", dataset.source)])
-
-
-def _first_line(status):
-    return status.message.partition("\n")[0].removesuffix("; its tree:")
 
 
 def _status(dataset):
