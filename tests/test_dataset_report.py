@@ -74,3 +74,14 @@ def test_wrong_names_and_folders_are_told(capsys, tmp_path):
 
 def test_summary_is_the_first_line_of_the_documentation(tmp_path):
     assert report.summary(DATASETS["rwcpop"]([tmp_path])) == "The RWC Popular Music Database."
+
+
+def test_the_page_of_the_documentation_says_what_the_headers_say():
+    import importlib.util
+    from pathlib import Path
+
+    path = Path(__file__).resolve().parents[1] / "scripts" / "dataset_docs.py"
+    spec = importlib.util.spec_from_file_location("dataset_docs", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.main(["--check"]) == 0, "python scripts/dataset_docs.py writes it"
