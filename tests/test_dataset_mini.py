@@ -242,6 +242,18 @@ def test_own_folder_in_every_form(minis):
     assert folder.track_ids(needs=("beats",)) == ["song 1"]
 
 
+def test_jams_have_the_parts_that_are_in_them(minis, tmp_path):
+    folder = DATASETS["folder"]([minis])
+    assert {*folder.load("more/song 2").parts} == {"audio", "sections"}
+    assert {*folder.load("pieces/piece 3").parts} == {"audio", "notes"}
+    shutil.copytree(minis / "folder/pieces", tmp_path / "folder")
+    (tmp_path / "folder/piece 3.jams").write_text('{"annotations": [{"name')
+    broken = DATASETS["folder"]([tmp_path]).load("piece 3")
+    for name in ("sections", "notes"):
+        with pytest.raises(DataError, match="is no JAMS file"):
+            broken.part(name).read()
+
+
 def test_own_stems_that_differ_are_named(tmp_path):
     from nmfab.datasets.mini import sound
 

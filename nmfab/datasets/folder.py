@@ -1,5 +1,6 @@
 """The user's own recordings: a folder of stems, of sections, or of notes; see docs/folder.md."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
 from nmfab.datasets.layout import AUDIO_SUFFIXES, LayoutDataset, annotation
 from nmfab.datasets.notes import read_jams_notes, read_midi_notes, read_note_table
-from nmfab.datasets.sections import jams_annotations, read_beats, read_jams_sections
+from nmfab.datasets.sections import read_beats, read_jams_sections
 
 MIXTURE = "mixture"
 _MARK = "stems"  # what ends the name of a folder that is one track without a mixture
@@ -130,11 +131,12 @@ def _sum(read):
 
 
 def _holds(jams, spaces):
-    """Tell whether a JAMS file has such an annotation; one that is broken says so when read."""
-    try:
-        return bool(jams_annotations(jams, spaces))
-    except DataError:
-        return True
+    """Tell whether a JAMS file has such an annotation, without parsing it.
+
+    One that names no namespace at all is broken, and says so when it is read.
+    """
+    found = re.findall(rb'"namespace"\s*:\s*"([^"]*)"', jams.read_bytes())
+    return not found or any(name.decode(errors="replace").startswith(spaces) for name in found)
 
 
 def _beside(audio):
