@@ -15,8 +15,9 @@ def number(value, unit=""):
 
 
 def modality(values, factor):
-    """Return the modality of a factor, ``–`` where it is absent."""
-    return format_value(values[factor]).strip('"') if factor in values else ABSENT
+    """Return the modality of a factor, ``–`` where it is absent or null."""
+    value = values.get(factor)
+    return ABSENT if value is None else format_value(value).strip('"')
 
 
 def pairs(values):
