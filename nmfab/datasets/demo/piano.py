@@ -172,6 +172,7 @@ PIECES = {
         0, 23.5, 0.8, (0.6, 0.75, 1.0, 1.15, 0.8),
     ),
 }  # fmt: skip
+UNTUNED = 18.0  # cents
 KEYS = range(21, 109)  # the piano's, A0 to C8
 
 
@@ -234,3 +235,12 @@ def _ended(struck, end):
 def isolated_note(pitch):
     """Return the note that is the whole recording of one key."""
     return Note(0.1, 1.2, pitch, 0.75)
+
+
+def untuned_cents(pitch):
+    """Return how far a key is off, in cents, when the isolated notes are recorded.
+
+    Templates of the very samples that the pieces are made of would tell more than those of a real
+    piano do.
+    """
+    return round(Chance("tuning", pitch).uniform(-UNTUNED, UNTUNED), 3)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from nmfab.datasets.demo.band import beat_times, perform
-from nmfab.datasets.demo.piano import PIECES, isolated_note, perform_piece
-from nmfab.datasets.demo.sampler import PIANO, RENDERING, hiss, level, play, room, saturate
+from nmfab.datasets.demo.piano import PIECES, isolated_note, perform_piece, untuned_cents
+from nmfab.datasets.demo.sampler import PIANO, RENDERING, hiss, level, play, retuned, room, saturate
 
 PARTS = ("drums", "bass", "chords", "lead")
 _PEAK = 0.9  # of a finished mix, full scale being 1
@@ -81,6 +81,7 @@ def piece_sound(name, sample_rate):
 
 
 def isolated_sound(pitch, sample_rate):
-    """Return the sound of one key of the same piano, close by."""
+    """Return the sound of one key of the same piano, close by, before it was tuned."""
     sound = play([isolated_note(pitch)], PIANO, round(1.5 * sample_rate), sample_rate)
+    sound = retuned(sound, untuned_cents(pitch))
     return sound * (0.5 / np.max(np.abs(sound)))

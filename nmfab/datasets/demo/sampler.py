@@ -177,6 +177,12 @@ def room(sound, sample_rate, seconds=0.35, wet=0.25):
     return oaconvolve(sound, echo)[: len(sound)]
 
 
+def retuned(sound, cents):
+    """Return the sound with its pitch raised by some hundredths of a semitone."""
+    time = np.arange(len(sound))
+    return np.interp(time * 2 ** (cents / 1200), time, sound)
+
+
 def _white(length, seed):
     """Return white noise between -1 and 1.
 

@@ -158,7 +158,12 @@ KINDS = [
     ),
     Kind(
         ids=tuple(f"isol_{pitch:03d}" for pitch in piano.KEYS),
-        score=lambda name: [RENDERING, PIANO_RATE, piano.isolated_note(_key(name))],
+        score=lambda name: [
+            RENDERING,
+            PIANO_RATE,
+            piano.isolated_note(_key(name)),
+            piano.untuned_cents(_key(name)),
+        ],
         render=_render_isolated,
         parts={"audio": AUDIO, "notes": NOTES},
         listed=False,
