@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from nmfab.algorithms import frame, torch_hals, torch_rows, torch_sweep
+from nmfab.algorithms.torch_amu import Extrapolated, torch_amu
 from nmfab.algorithms.torch_mu import torch_mu
 from nmfab.algorithms.torch_plain import TOGETHER, plain_updates
 from nmfab.base.resources import Resources, use_resources
@@ -172,3 +173,74 @@ def test_hals_of_several_ranks_shares_a_call():
         alone = frame.factorize(setting, V)
         model, expected = (one["W"] @ one["H"] for one in (result, alone))
         assert abs(model - expected).max() < 1e-5 * expected.max()
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_extrapolation_of_nothing_is_the_multiplicative_update(beta, shape, monkeypatch):
+    def stand(self):
+        self.alpha = 0.0
+
+    monkeypatch.setattr(Extrapolated, "begin", stand)
+    V, W, H = problem(*shape)
+    for ours, theirs in zip(
+        last(torch_amu(V, W, H, beta=beta)), last(torch_mu(V, W, H, beta=beta)), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def step_ahead(factor, before, alpha, other, V, beta):
+    """Return Ĥ ∘ (N / P)^γ(β), Ĥ = H + α [H − H_before]₊, from W, V and β."""
+    ahead = factor + alpha * (factor - before).clip(0)
+    model = other @ ahead
+    ratio = (other.T @ (V * model ** (beta - 2))) / (other.T @ model ** (beta - 1))
+    return ahead * ratio ** torch_sweep.exponent(beta)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_extrapolated_update_is_that_of_the_paper(beta, shape):
+    V, W, H = (x.numpy() for x in problem(*shape))
+    W, H = W[0], H[0]
+    found = last(torch_amu(*(torch.from_numpy(x) for x in (V, W, H)), beta=beta), 6)
+    W_before, H_before, nu = W, H, 1.0
+    for _ in range(6):
+        following = (1 + np.sqrt(1 + 4 * nu**2)) / 2
+        alpha, nu = (nu - 1) / following, following
+        H, H_before = step_ahead(H, H_before, alpha, W, V, beta), H
+        W, W_before = step_ahead(W.T, W_before.T, alpha, H.T, V.T, beta).T, W
+    np.testing.assert_allclose(found[0], W, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(found[1], H, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0, 0.5, 1, 2, 3])
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40)])
+def test_extrapolated_update_ends_where_nothing_is_left_to_gain(beta, shape):
+    V = noisy(*shape)
+    p = {"beta": beta, "rank": 5, "init": "random", "dtype": "float64", "stop": 2000}
+    fast, plain = (
+        frame.factorize(p | {"algorithm": name}, V) for name in ("torch_amu", "torch_mu")
+    )
+    assert fast["kkt"][-1] < 1e-3 * fast["kkt"][0]
+    assert fast["loss"][-1] < plain["loss"][0] / 2
+    # a fixed point of the multiplicative update: it stays there
+    W, H = (torch.from_numpy(fast[name]) for name in "WH")
+    W = W / fast["scale"]
+    V = torch.from_numpy(V / fast["scale"])
+    moved = last(torch_mu(V, W, H, beta=beta), 1)
+    model = W @ H
+    assert float((moved[0] @ moved[1] - model).abs().max()) < 1e-2 * float(model.max())
+
+
+@pytest.mark.parametrize("beta", [0, 0.5, 1, 1.5, 2, 3])
+def test_extrapolation_starts_anew_after_a_step_uphill(beta):
+    V, W, H = problem(30, 41)
+    starts = Extrapolated(V.mT.contiguous(), torch.cat([H[0, :1].mT * 0 + 1, H[0].mT], 1),
+                          torch.cat([W[0].mT[:1] * 0, W[0].mT]), beta, True)  # fmt: skip
+    for _ in range(3):
+        starts.begin()
+    assert starts.alpha > 0.2
+    starts.uphill = 1.0
+    starts.begin()
+    assert starts.alpha == 0
+    assert torch.equal(starts.ahead[1:], starts.At)

@@ -5,6 +5,7 @@ from scipy.integrate import quad
 from scipy.optimize import nnls
 from scipy.special import kl_div
 
+from nmfab.algorithms import divergence as divergences
 from nmfab.algorithms.divergence import (
     V_FLOOR,
     WH_FLOOR,
@@ -138,3 +139,24 @@ def test_residual_is_invariant_to_scale_and_to_what_components_exchange(problem,
     d = np.array([1e-3, 1.0, 50.0])
     assert stationarity(V, W * d, H / d[:, None], beta) == pytest.approx(expected, rel=1e-10)
     assert stationarity(1e4 * V, 1e4 * W, H, beta) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0, 0.5, 1, 1.5, 2, 3])
+@pytest.mark.parametrize("shape", [(30, 20), (20, 30)])
+@pytest.mark.parametrize("block", [1, 100, 1 << 18])
+def test_measure_is_divergence_and_stationarity_of_the_whole(beta, shape, block, monkeypatch):
+    monkeypatch.setattr(divergences, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    V, W, H = rng.random(shape), rng.random((shape[0], 4)), rng.random((4, shape[1]))
+    V[3] = 0
+    V = divergences.floored(V, beta)
+    for of_W in (True, False):
+        expected = (
+            divergences.divergence(V, W @ H, beta),
+            divergences.stationarity(V, W, H, beta, of_W=of_W),
+        )
+        for arrays in ((V, W, H), [torch.from_numpy(x) for x in (V, W, H)]):
+            before = [x.copy() if isinstance(x, np.ndarray) else x.clone() for x in arrays]
+            found = divergences.measure(*arrays, beta, of_W=of_W)
+            assert found == pytest.approx(expected, rel=1e-10)
+            assert all((x == y).all() for x, y in zip(before, arrays, strict=True))

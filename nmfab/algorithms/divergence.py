@@ -17,6 +17,7 @@ import numpy as np
 
 V_FLOOR = 1e-10
 WH_FLOOR = 1e-12
+BLOCK = 1 << 18  # entries of V that `measure` looks at together
 
 
 def floored(V, beta):
@@ -134,15 +135,104 @@ def stationarity(V, W, H, beta, *, of_W=True, WH=None):
     """
     residuals = []
     for factor, negative, positive in gradient_parts(V, W, H, beta, of_W=of_W, WH=WH):
-        gradient = positive - negative
         size = factor.mean(-1).reshape(-1, 1)
-        larger = factor + (size - factor).clip(0, None)
-        missing = _total(factor * gradient.clip(0, None)) + _total(
-            larger * (-gradient).clip(0, None)
-        )
-        whole = _total(factor * positive)
-        residuals.append(missing / whole if whole > 0 else float(missing > 0))
+        residuals.append(_relative(*_missing(factor, negative, positive, size)))
     return max(residuals)
+
+
+def _missing(factor, negative, positive, size):
+    """Return the decrease that is still to be had, and what it is relative to."""
+    gradient = positive - negative
+    larger = factor + (size - factor).clip(0, None)
+    missing = _total(factor * gradient.clip(0, None)) + _total(larger * (-gradient).clip(0, None))
+    return missing, _total(factor * positive)
+
+
+def _relative(missing, whole):
+    return missing / whole if whole > 0 else float(missing > 0)
+
+
+def measure(V, W, H, beta, *, of_W=True):
+    """Return `divergence` and `stationarity` in one sweep over V, in blocks that stay in cache.
+
+    Parameters
+    ----------
+    V, W, H, beta, of_W
+        See `gradient_parts`.
+
+    Returns
+    -------
+    loss, residual : float
+    """
+    by_columns = V.shape[1] > V.shape[0]
+    # X ≈ B Aᵀ, the longer side first: what is on the shorter one is small
+    X, B, At = (V.T, H.T, W.T) if by_columns else (V, W, H)
+    rows = max(1, BLOCK // X.shape[1])
+    size = B.mean(0).reshape(-1, 1)
+    gram = At @ At.T if beta == 2 else None
+    loss, of_B, sums = 0.0, [0.0, 0.0], [0.0, 0.0]
+    for first in range(0, len(X), rows):
+        part, factor = X[first : first + rows], B[first : first + rows]
+        more_loss, more, own = _parts(part, factor, At, beta, gram)
+        loss += more_loss
+        sums = [one + other for one, other in zip(sums, more, strict=True)]
+        terms = _missing(factor.T, *own, size)
+        of_B = [one + other for one, other in zip(of_B, terms, strict=True)]
+    if beta == 2:
+        sums[1] = sums[1] @ At
+    of_A = _missing(At, *sums, At.mean(-1).reshape(-1, 1))
+    of_H, of_other = (of_B, of_A) if by_columns else (of_A, of_B)
+    residual = _relative(*of_H)
+    return loss, max(residual, _relative(*of_other)) if of_W else residual
+
+
+def _parts(V, W, H, beta, gram):
+    """Return loss, (N, P) of H and (N, P) of Wᵀ, few arrays of V's size being made on the way."""
+    WH = W @ H
+    if beta not in (2, 1, 0):
+        (_, *of_H), (_, *of_W) = gradient_parts(V, W, H, beta, WH=WH)
+        return divergence(V, WH, beta), of_H, of_W
+    if beta == 2:
+        WH -= V
+        # P of H is completed from WᵀW when all of V has been seen
+        return _dot(WH, WH) / 2, (W.T @ V, W.T @ W), ((V @ H.T).T, gram @ W.T)
+    if beta == 1:
+        total = float(W.sum(0) @ H.sum(-1)) - _total(V)
+        ratio = _divided(V, _raised(WH))
+        of_H, of_W = (W.T @ ratio, W.T.sum(-1)[:, None]), ((ratio @ H.T).T, H.sum(-1)[:, None])
+        # where V is 0 so is its term, whatever the logarithm
+        return _dot(V, _log_in_place(_raised(ratio))) + total, of_H, of_W
+    inverse = _raised(WH)
+    inverse **= -1
+    ratio = V * inverse
+    weighted = ratio * inverse
+    of_H, of_W = (W.T @ weighted, W.T @ inverse), ((weighted @ H.T).T, (inverse @ H.T).T)
+    loss = _total(ratio) - len(V) * V.shape[1]
+    return loss - _total(_log_in_place(ratio)), of_H, of_W
+
+
+def _raised(values):
+    """Raise values to `WH_FLOOR`, in place."""
+    if isinstance(values, np.ndarray):
+        return np.maximum(values, WH_FLOOR, out=values)
+    return values.clamp_(min=WH_FLOOR)
+
+
+def _divided(first, second):
+    """Return their quotient, in the place of the second."""
+    second **= -1
+    second *= first
+    return second
+
+
+def _dot(first, second):
+    if isinstance(first, np.ndarray):
+        return _total(first * second)
+    return float(first.reshape(-1).dot(second.reshape(-1)))
+
+
+def _log_in_place(values):
+    return values.log_() if hasattr(values, "log_") else np.log(values, out=values)
 
 
 def _log(values):

@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from nmfab.algorithms.contract import Factorization
-from nmfab.algorithms.divergence import divergence, stationarity
+from nmfab.algorithms.divergence import divergence, measure
 from nmfab.algorithms.settings import CAP
 from nmfab.base.errors import ComputationError, NmfabError
 
@@ -93,7 +93,7 @@ class Loop:
 
     def _run_counted(self):
         generator = self.begin()
-        due = _checkpoints(1.1 if self.stop.kkt else 10 ** (1 / 5))
+        due = _checkpoints(self.stop.kkt is not None)
         state, iteration = None, 0
         while self.alive:
             following = self._next(generator, iteration + 1)
@@ -203,9 +203,8 @@ class Loop:
                     f"{iteration}, expected {self.shapes[b][0]} and {self.shapes[b][1]}"
                 )
             W, H = _like(self.V, W), _like(self.V, H)
-            WH, beta = W @ H, self.betas[b]
-            point = {"loss": divergence(self.V, WH, beta)}
-            point["kkt"] = stationarity(self.V, W, H, beta, of_W=self.of_W, WH=WH)
+            loss, kkt = measure(self.V, W, H, self.betas[b], of_W=self.of_W)
+            point = {"loss": loss, "kkt": kkt}
             if len(model) == 3:
                 point["objective"] = float(model[2])
         point |= {"iteration": iteration, "seconds": self.seconds}
@@ -241,10 +240,19 @@ def _close(generator):
 
 
 @cache
-def _checkpoints(ratio):
-    """Return the iterations at which to measure: 1, 2, 3, ..., then spaced by `ratio`."""
-    count = math.ceil(math.log(CAP * 100) / math.log(ratio))
-    return frozenset(round(ratio**k) for k in range(count))
+def _checkpoints(often):
+    """Return the iterations at which to measure: evenly spaced on a logarithmic scale.
+
+    A measurement takes as long as one to three iterations, and all of them are to take little
+    next to 200. Where the residual stops, it is looked at `often`: every 20 iterations, or at steps
+    of a tenth once those are larger.
+    """
+    due = {round(10 ** (2 * k / 5)) for k in range(math.ceil(2.5 * math.log10(CAP)) + 1)}
+    iteration = 20
+    while often and iteration < CAP:
+        due.add(iteration)
+        iteration += max(20, iteration // 10)
+    return frozenset(due)
 
 
 def _like(V, factor):

@@ -46,6 +46,8 @@ class Block(NamedTuple):
     N: Any  # rows × rank
     P: Any  # rows × rank
     PN: Any  # (2 · rows) × rank
+    before: Any  # rows × rank: B of the previous iteration, where that is kept
+    step: Any  # rows × rank
 
 
 class Scratch:
@@ -53,15 +55,16 @@ class Scratch:
 
     def __init__(self, rows, short, rank, like):
         self.values = like.new_empty(2 * rows * short)
-        self.small = like.new_empty(2 * rows * rank)
+        self.small = like.new_empty(3 * rows * rank)
 
-    def cut(self, X, B, raised):
+    def cut(self, X, B, raised, before):
         """Return the `Block` of these rows."""
         rows, short, rank = len(X), X.shape[1], B.shape[1]
         both = self.values[: 2 * rows * short].view(2 * rows, short)
-        PN = self.small[: 2 * rows * rank].view(2 * rows, rank)
-        parts = both[:rows], both[rows:], both, PN[rows:], PN[:rows], PN
-        return Block(X, B, B.mT, raised, *parts)
+        PNS = self.small[: 3 * rows * rank].view(3 * rows, rank)
+        products = PNS[rows : 2 * rows], PNS[:rows], PNS[: 2 * rows]
+        models = both[:rows], both[rows:], both
+        return Block(X, B, B.mT, raised, *models, *products, before, PNS[2 * rows :])
 
 
 class Share:
@@ -73,7 +76,12 @@ class Share:
         count = max(1, -(-(last - first) // rows))
         edges = [first + (last - first) * i // count for i in range(count + 1)]
         self.blocks = [
-            scratch.cut(problem.X[a:b], problem.B[a:b], problem.raised[a:b])
+            scratch.cut(
+                problem.X[a:b],
+                problem.B[a:b],
+                problem.raised[a:b],
+                None if problem.before is None else problem.before[a:b],
+            )
             for a, b in pairwise(edges)
         ]
         # numerator and denominator of A's update, rank × short; at β of 1 and 2 the latter is
@@ -81,12 +89,13 @@ class Share:
         sums = 1 if problem.beta in (1, 2) else 2
         self.sums = problem.At.new_zeros(sums, *problem.At.shape)
         self.of_B = None
+        self.uphill = 0.0  # see torch_amu
 
     def sweep(self, update=True, gather=True):
         """Update B's rows, gather what A's update needs, or both."""
         self.sums.zero_()
         step = {1: _sweep_kl, 2: _sweep_euclidean}.get(self.problem.beta, _sweep_general)
-        step(self.problem, self.blocks, self.sums, update, gather)
+        step(self, self.problem, update, gather)
         if gather and self.problem.beta == 1:
             self.of_B = self.B.sum(0)
         elif gather and self.problem.beta == 2:
@@ -104,22 +113,28 @@ class Problem:
     floor_At : tensor [shape=(1 + rank, short)]
         Aᵀ, below a row of `WH_FLOOR`: raised @ floor_At is the model, never zero.
     beta : float
+    of_columns : bool
+        Whether B is Hᵀ.
     """
 
-    def __init__(self, X, raised, floor_At, beta):
+    def __init__(self, X, raised, floor_At, beta, of_columns):
+        self.of_columns = of_columns
         self.X, self.raised, self.floor_At, self.beta = X, raised, floor_At, beta
         self.B, self.At = raised[:, 1:], floor_At[1:]
+        # where A's gradient is taken, and B of the previous iteration: see torch_amu
+        self.ahead, self.before = floor_At, None
         self.tiny = _tiny(X)
         self.gamma = exponent(beta)
         self.A = self.At.mT.contiguous()
-        self.gram = None
+        self.gram = self.weights = None
         self.shares = []
         self.refresh()
 
     def refresh(self):
         """Renew what is derived from A: its transpose, at β = 1 divided by its sums, and AᵀA."""
         if self.beta == 1:
-            self.A.copy_((self.At / self.At.sum(1, keepdim=True).clamp_(min=self.tiny)).mT)
+            self.weights = self.At.sum(1).clamp_(min=self.tiny)
+            self.A.copy_((self.At / self.weights[:, None]).mT)
             return
         self.A.copy_(self.At.mT)
         if self.beta == 2:
@@ -135,54 +150,72 @@ class Problem:
         if self.beta == 1:
             denominator = of_B[:, None]
         else:
-            denominator = of_B @ self.At if self.beta == 2 else sums[1]
+            denominator = of_B @ self.ahead[1:] if self.beta == 2 else sums[1]
         ratio = sums[0].div_(denominator.clamp(min=self.tiny))
-        self.At.mul_(_power(ratio, self.gamma))
+        self.multiply_A(ratio, denominator)
         self.refresh()
 
+    def multiply_A(self, ratio, denominator):
+        """Multiply A by the power of N / P; P is `denominator`."""
+        self.At.mul_(power(ratio, self.gamma))
 
-def _sweep_kl(problem, blocks, sums, update, gather):
+    def begin(self):
+        """Begin an iteration."""
+
+    def lead(self, block):
+        """Prepare a block of B for its update."""
+
+    def multiply(self, share, block, ratio, denominator):
+        """Multiply a block of B by the power of N / P; P is `denominator`."""
+        block.B.mul_(power(ratio, self.gamma))
+
+
+def _sweep_kl(share, problem, update, gather):
     import torch
 
-    for b in blocks:
+    for b in share.blocks:
         if update:
+            problem.lead(b)
             torch.mm(b.raised, problem.floor_At, out=b.model)
             torch.div(b.X, b.model, out=b.model)
             torch.mm(b.model, problem.A, out=b.N)
-            b.B.mul_(b.N)
+            problem.multiply(share, b, b.N, problem.weights)
         if gather:
-            torch.mm(b.raised, problem.floor_At, out=b.model)
+            torch.mm(b.raised, problem.ahead, out=b.model)
             torch.div(b.X, b.model, out=b.model)
-            sums[0].addmm_(b.Bt, b.model)
+            share.sums[0].addmm_(b.Bt, b.model)
 
 
-def _sweep_euclidean(problem, blocks, sums, update, gather):
+def _sweep_euclidean(share, problem, update, gather):
     import torch
 
-    for b in blocks:
+    for b in share.blocks:
         if update:
+            problem.lead(b)
             torch.mm(b.X, problem.A, out=b.N)
             torch.mm(b.B, problem.gram, out=b.P)
-            b.B.mul_(b.N.div_(b.P.clamp_(min=problem.tiny)))
+            ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
+            problem.multiply(share, b, ratio, b.P)
         if gather:
-            sums[0].addmm_(b.Bt, b.X)
+            share.sums[0].addmm_(b.Bt, b.X)
 
 
-def _sweep_general(problem, blocks, sums, update, gather):
+def _sweep_general(share, problem, update, gather):
     import torch
 
-    for b in blocks:
+    for b in share.blocks:
         if update:
+            problem.lead(b)
             torch.mm(b.raised, problem.floor_At, out=b.model)
             _weigh(b.X, b.model, b.weighted, problem.beta)
             torch.mm(b.both, problem.A, out=b.PN)
             ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
-            b.B.mul_(_power(ratio, problem.gamma))
+            problem.multiply(share, b, ratio, b.P)
         if gather:
-            torch.mm(b.raised, problem.floor_At, out=b.model)
+            torch.mm(b.raised, problem.ahead, out=b.model)
             _weigh(b.X, b.model, b.weighted, problem.beta)
-            sums[0].addmm_(b.Bt, b.weighted)
-            sums[1].addmm_(b.Bt, b.model)
+            share.sums[0].addmm_(b.Bt, b.weighted)
+            share.sums[1].addmm_(b.Bt, b.model)
 
 
 def _weigh(X, model, weighted, beta):
@@ -212,7 +245,8 @@ def _tiny(values):
     return torch.finfo(values.dtype).tiny
 
 
-def _power(ratio, gamma):
+def power(ratio, gamma):
+    """Return ratio^γ, in its own memory."""
     if gamma == 0.5:
         return ratio.sqrt_()
     return ratio if gamma == 1 else ratio.pow_(gamma)
@@ -236,9 +270,11 @@ class Sweeps:
         The starts; components at the end that are zero everywhere are left out.
     betas : list of float
     update_W : bool
+    kind : type
+        Of the problems.
     """
 
-    def __init__(self, V, W, H, betas, update_W):
+    def __init__(self, V, W, H, betas, update_W, kind=Problem):
         import torch
 
         self.by_columns = V.shape[1] >= V.shape[0] or not update_W
@@ -253,7 +289,13 @@ class Sweeps:
             self.floor_At[i, 0] = floors[i]
             rank = 1 + rank_of(W[i], H[i])
             self.problems.append(
-                Problem(X, self.raised[i, :, :rank], self.floor_At[i, :rank], beta)
+                kind(
+                    X,
+                    self.raised[i, :, :rank],
+                    self.floor_At[i, :rank],
+                    beta,
+                    self.by_columns,
+                )
             )
         work = X.numel() * W.shape[-1]
         self.crew = Crew(min(torch.get_num_threads(), max(1, len(betas) * work // THREAD_WORK)))
@@ -288,13 +330,18 @@ class Sweeps:
         try:
             if not self.by_columns:
                 with one_thread():
-                    self._each(lambda share: share.sweep(update=False))
+                    for problem in self.problems:
+                        self._prime(problem)
             while True:
                 with one_thread():
                     self._iterate()
                 yield
         finally:
             self.crew.close()
+
+    def _prime(self, problem):
+        for share in problem.shares:
+            share.sweep(update=False)
 
     def _iterate(self):
         if not self.by_columns:
@@ -307,6 +354,7 @@ class Sweeps:
     def _each(self, sweep, before=None, after=None):
         def whole(problems):
             for problem in problems:
+                problem.begin()
                 if before:
                     before(problem)
                 sweep(problem.shares[0])
@@ -316,6 +364,7 @@ class Sweeps:
         if self.lists[0]:
             self.crew.run([lambda own=own: whole(own) for own in self.lists])
         for problem in self.shared:
+            problem.begin()
             if before:
                 before(problem)
             self.crew.run([lambda share=share: sweep(share) for share in problem.shares])
