@@ -45,5 +45,8 @@ _MIXES = {
         "song_8_saints", (("head", 6, 0.9),), "synthetic",
         drums=-21.0, transpose=-2,
     ),
+    "mix_8_harbour": _mix(
+        "song_7_harbour", (("chorus", 4, 0.9),), "oohs", chords=-18.0, lead=-19.0, transpose=-4
+    ),
 }  # fmt: skip
 MIXES = {name: replace(mix, title=name) for name, mix in _MIXES.items()}
