@@ -2,6 +2,20 @@ import os
 from pathlib import Path
 
 import pytest
+import toy
+
+from nmfab.datasets import DATASETS
+from nmfab.tasks import TASKS
+
+for registry in (DATASETS, TASKS):  # the import registered them; other tests know nothing of it
+    registry._components.pop("toy")
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """The toy dataset and task, for as long as a test lasts."""
+    monkeypatch.setitem(DATASETS._components, "toy", toy.Toy)
+    monkeypatch.setitem(TASKS._components, "toy", toy.ToyTask)
 
 
 @pytest.fixture(scope="session")

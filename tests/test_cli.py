@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
+def call(tmp_path, monkeypatch, capsys, toys):
     monkeypatch.delenv("NMFAB_DATA", raising=False)
     folder = tmp_path / "data" / "toy"
     folder.mkdir(parents=True)

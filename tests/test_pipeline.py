@@ -24,7 +24,7 @@ def data(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def experiment(tmp_path, data):
+def experiment(tmp_path, data, toys):
     def make(**factors):
         made = Experiment("toy", task="toy", cache=tmp_path / "cache", data=[tmp_path / "data"])
         made.plugins = [Path(toy.__file__)]
