@@ -38,7 +38,7 @@ experiment.add_plan(
     algorithm="torch_mu",
     beta=1,
     power=1,
-    rank=[8, 16],
+    rank=8,
 )
 
 # What any result must beat, and what no result can.

@@ -1,8 +1,8 @@
 """Fingerprints of a track's parts: digests of the bytes of their files, remembered on disk.
 
-The memory is a JSON file: part → list of [path, size, time in ns, digest]. A file that has its
-path, size and time is not read again; and where the files are not on this machine, the memory tells
-what they were.
+The memory is a JSON file: part → list of [digest of the path, size, time in ns, digest of the
+bytes]. A file that has its path, size and time is not read again; and where the files are not on
+this machine, the memory tells what they were. The paths themselves are not kept: a cache is shared.
 """
 
 import hashlib
@@ -30,11 +30,8 @@ def fingerprints(memory, parts):
         If a file of a part is not there.
     """
     known = _load(memory)
-    now = {name: [_identity(path) for path in part.files] for name, part in parts.items()}
     digests = {tuple(file[:3]): file[3] for files in known.values() for file in files}
-    for files in now.values():
-        for file in files:
-            file.append(digests.get(tuple(file)) or file_digest(file[0]))
+    now = {name: [_file(path, digests) for path in part.files] for name, part in parts.items()}
     if now != known:
         write_text(memory, json.dumps(now, indent=1))
     return {name: _join(files) for name, files in now.items()}
@@ -65,12 +62,14 @@ def _load(memory):
         return {}
 
 
-def _identity(path):
+def _file(path, digests):
     try:
         stat = os.stat(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-    return [str(path), stat.st_size, stat.st_mtime_ns]
+    place = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+    identity = (place, stat.st_size, stat.st_mtime_ns)
+    return [*identity, digests.get(identity) or file_digest(path)]
 
 
 def _join(files):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nmfab.base.errors import NmfabError
+from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.registry import load_plugin
 from nmfab.base.resources import Resources, use_resources
 from nmfab.datasets import DATASETS
@@ -202,8 +202,8 @@ def _missing_units(context, units, report):
     by_track, existing, missing = defaultdict(list), Counter(), set()
     for (index, parameters, dataset, track), pipeline, graph in visit(context, units):
         by_track[dataset, track].append((index, parameters))
-        try:
-            exists = pipeline.exists(graph, graph.target.name)
+        try:  # a track never computed is read by its job, beside the others
+            exists = pipeline.place.folder.is_dir() and pipeline.exists(graph, graph.target.name)
         except NmfabError:
             exists = False  # its job will say why
         existing[dataset, track, graph.target.name] += exists
@@ -267,10 +267,18 @@ def _execute(context, jobs, processes):
         for job in jobs:
             yield compute_job(context, job)
         return
+    from concurrent.futures import BrokenExecutor
+
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=processes, return_as="generator_unordered")  # loky, or dask
-    yield from parallel(delayed(compute_job)(context, job) for job in jobs)
+    try:
+        yield from parallel(delayed(compute_job)(context, job) for job in jobs)
+    except BrokenExecutor as error:
+        raise ComputationError(
+            "a worker process was killed (out of memory?): what was computed is kept, the same "
+            "command goes on from there, with fewer jobs if need be"
+        ) from error
 
 
 def compute_job(context, job):

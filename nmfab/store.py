@@ -23,6 +23,7 @@ from nmfab.fingerprints import fingerprints, remembered, temporary_name, write_t
 
 FIT = "_fit"  # the place, beside the tracks of a dataset, of what was learned over several
 SHARDS, FAILURES, PARTS = "shards", "failures", "parts.json"
+SCALARS = "scalars"  # the record of an artifact that has several numbers
 _log = logging.getLogger("nmfab.store")
 
 
@@ -329,6 +330,8 @@ def _write(path, fill):
 
 def _plain(name, value):
     array = np.asarray(value)
+    if name == SCALARS:
+        raise StoreError(f"an array cannot be called {name!r}: the numbers of an artifact are")
     if array.dtype.kind not in "biufcU":
         raise StoreError(
             f"array {name!r} of type {array.dtype} cannot be saved: use numbers, booleans or text"
@@ -339,6 +342,13 @@ def _plain(name, value):
 def _fill_group(group, arrays, provenance):
     import h5py
 
+    numbers = {n: a for n, a in arrays.items() if a.ndim == 0 and a.dtype.kind in "iuf"}
+    if len(numbers) > 1:  # as one record: fifty scores are read as fast as one
+        record = np.zeros((), dtype=[(name, number.dtype) for name, number in numbers.items()])
+        for name, number in numbers.items():
+            record[name] = number
+        group.create_dataset(SCALARS, data=record)
+        arrays = {name: array for name, array in arrays.items() if name not in numbers}
     for name, array in arrays.items():
         if array.dtype.kind == "U":
             group.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
@@ -352,6 +362,10 @@ def _read_group(group):
 
     arrays = {}
     for name, data in group.items():
+        if name == SCALARS:
+            record = data[()]
+            arrays.update((number, record[number]) for number in record.dtype.names)
+            continue
         text = h5py.check_string_dtype(data.dtype) is not None
         arrays[name] = np.asarray(data.asstr()[()], dtype=str) if text else data[()]
     expected = json.loads(group.attrs["provenance"])["checksum"]

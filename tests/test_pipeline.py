@@ -161,6 +161,11 @@ def test_processes_compute_what_one_does(experiment):
     assert table(alone) == table(parallel)
 
 
+def test_a_killed_worker_is_one_line(experiment):
+    with pytest.raises(NmfabError, match="a worker process was killed"):
+        experiment(rank=[77]).compute(jobs=2)
+
+
 def test_few_tracks_are_cut_by_settings(experiment):
     made = experiment(rank=[1, 2, 3, 4], init=["svd", "random"])
     made.track_choice = 1

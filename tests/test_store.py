@@ -43,6 +43,21 @@ def test_arrays_come_back_as_written(place, node):
     assert {"host", "time", "checksum", "node", "key"} <= set(provenance)
 
 
+@pytest.mark.parametrize("node", [BIG, SMALL])
+def test_numbers_come_back_with_their_types(place, node):
+    numbers = {"si_sdr": 1.5, "count": 3, "single": np.float32(0.1), "none": np.nan}
+    place.write(node, "k", {**numbers, "x": np.arange(2)}, {"recipe": {}})
+    place.flush()
+    fresh = Store(place.store.folder.parent, "toy").place("data", "a/b: ünï")
+    found = fresh.read(node, "k")
+    assert set(found) == {*numbers, "x"}
+    for name, value in numbers.items():
+        assert found[name].dtype == np.asarray(value).dtype
+        np.testing.assert_equal(found[name], np.asarray(value))
+    with pytest.raises(StoreError, match="scalars"):
+        place.write(node, "k", {"scalars": 1}, {})
+
+
 def test_plain_h5py_reads_an_artifact(place):
     write(place, BIG, "k")
     with h5py.File(place.path(BIG, "k")) as file:

@@ -53,6 +53,8 @@ def factorize(params, scale):
     CALLS.append(("factorize", params["rank"], params.get("seed")))
     if params["rank"] == 13:
         raise ComputationError("rank 13 brings bad luck")
+    if params["rank"] == 77:
+        os._exit(1)  # as a process ends that the system kills
     if params["rank"] == 99:
         raise ZeroDivisionError("a fault of the component")
     return {"W": scale["V"] * params["rank"] + params.get("seed", 0)}
