@@ -18,9 +18,10 @@ import numpy as np
 from nmfab.algorithms.divergence import WH_FLOOR
 from nmfab.algorithms.torch_crew import Crew, one_thread
 
-# Bytes of the model of one block: half of a usual L2 cache, X's block being the other half. But
-# with fewer rows the products are slowed by A's numerator, which is read and written at each block.
-BLOCK_BYTES = 1 << 19
+# Bytes of the model of one block: with X's block it leaves a usual L2 cache of 1 or 2 MiB for L3
+# by little, but half of it is slower, for A's numerator is read and written at each block. Twice
+# as much is about the same. At β = 2 there is no model, and one block is fastest.
+BLOCK_BYTES = 1 << 20
 LEAST_ROWS = 128
 # Multiplications of one iteration that are worth a thread of their own (about 0.1 ms).
 THREAD_WORK = 1 << 21
@@ -53,14 +54,14 @@ class Block(NamedTuple):
 class Scratch:
     """Memory that one thread uses for one block after another."""
 
-    def __init__(self, rows, short, rank, like):
-        self.values = like.new_empty(2 * rows * short)
-        self.small = like.new_empty(3 * rows * rank)
+    def __init__(self, cells, small, like):
+        self.values = like.new_empty(2 * cells)
+        self.small = like.new_empty(3 * small)
 
-    def cut(self, X, B, raised, before):
+    def cut(self, X, B, raised, before, with_model):
         """Return the `Block` of these rows."""
         rows, short, rank = len(X), X.shape[1], B.shape[1]
-        both = self.values[: 2 * rows * short].view(2 * rows, short)
+        both = self.values[: 2 * rows * short].view(2 * rows, short) if with_model else X
         PNS = self.small[: 3 * rows * rank].view(3 * rows, rank)
         products = PNS[rows : 2 * rows], PNS[:rows], PNS[: 2 * rows]
         models = both[:rows], both[rows:], both
@@ -73,6 +74,7 @@ class Share:
     def __init__(self, problem, first, last, scratch, rows):
         self.problem = problem
         self.B = problem.B[first:last]
+        rows = last - first if problem.beta == 2 else rows
         count = max(1, -(-(last - first) // rows))
         edges = [first + (last - first) * i // count for i in range(count + 1)]
         self.blocks = [
@@ -81,6 +83,7 @@ class Share:
                 problem.B[a:b],
                 problem.raised[a:b],
                 None if problem.before is None else problem.before[a:b],
+                problem.beta != 2,
             )
             for a, b in pairwise(edges)
         ]
@@ -306,8 +309,9 @@ class Sweeps:
         count, (long, short) = self.crew.count, X.shape
         rows = max(LEAST_ROWS, BLOCK_BYTES // (short * X.element_size()))
         rank = self.raised.shape[-1]
-        most = min(rows, long)
-        scratch = [Scratch(most, short, rank, X) for _ in range(count)]
+        most = long if any(problem.beta == 2 for problem in self.problems) else min(rows, long)
+        cells = min(rows, long) * short if any(p.beta != 2 for p in self.problems) else 0
+        scratch = [Scratch(cells, most * rank, X) for _ in range(count)]
         whole = len(self.problems) // count * count
         self.lists = [self.problems[i:whole:count] for i in range(count)]
         self.shared = self.problems[whole:]

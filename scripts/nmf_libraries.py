@@ -1,0 +1,175 @@
+"""Libraries that factorize, each behind one function that does k more iterations; for bench_nmf.
+
+Every `make` is given V (m × n), W0 and H0 as float32 arrays, H being updated before W by all, and
+returns (advance, factors): ``advance(k)`` iterates k times, ``factors()`` gives W and H.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+
+import numpy as np
+import torch
+
+from nmfab.algorithms import ALGORITHMS
+from nmfab.algorithms.torch_plain import plain_updates
+
+
+def installed(package):
+    """Return a package's version, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def longer_side_first(V):
+    """Return V as a tensor in the memory layout that the frame gives."""
+    V = np.asarray(V)
+    if V.shape[1] > V.shape[0]:
+        return torch.from_numpy(np.ascontiguousarray(V.T)).mT
+    return torch.from_numpy(np.ascontiguousarray(V))
+
+
+def of_generator(generator):
+    """Return (advance, factors) of a generator that yields W, H."""
+    last = []
+
+    def advance(count):
+        for last[:] in islice(generator, count):
+            pass
+
+    return advance, lambda: tuple(np.array(factor) for factor in last)
+
+
+def ours(name, **keywords):
+    """Return `make` of a registered algorithm."""
+
+    def make(V, W, H, beta):
+        function = ALGORITHMS[name].function
+        more = keywords if ALGORITHMS[name].betas else keywords | {"beta": beta}
+        W, H = torch.from_numpy(W.copy()), torch.from_numpy(H.copy())
+        return of_generator(function(longer_side_first(V), W, H, **more))
+
+    return make
+
+
+def plain(V, W, H, beta):
+    """Multiplicative updates as a few lines of torch."""
+    tensors = (torch.from_numpy(x.copy()) for x in (V, W, H))
+    return of_generator(plain_updates(*tensors, beta))
+
+
+def products(V, W, H, beta):
+    """Do nothing but the matrix products that an update cannot avoid (two, four or six, and W)."""
+    V, W, H = (torch.from_numpy(x.copy()) for x in (V, W, H))
+    WH, of_H, of_W = torch.empty_like(V), torch.empty_like(H), torch.empty_like(W)
+
+    def advance(count):
+        for _ in range(count):
+            for _ in range(1 if beta in (1, 2) else 2):
+                torch.mm(W.mT, V, out=of_H)
+                torch.mm(V, H.mT, out=of_W)
+            if beta == 2:
+                torch.mm(W.mT @ W, H, out=of_H)
+                torch.mm(W, H @ H.mT, out=of_W)
+            else:
+                torch.mm(W, H, out=WH)
+                torch.mm(W, H, out=WH)
+
+    return advance, None
+
+
+def products_and_divisions(V, W, H, beta):
+    """Add the two divisions of an update at β = 1."""
+    advance_products, _ = products(V, W, H, beta)
+    V, ratio = torch.from_numpy(V.copy()), torch.ones(V.shape)
+
+    def advance(count):
+        advance_products(count)
+        for _ in range(2 * count):
+            torch.div(V, ratio, out=ratio)
+
+    return advance, None
+
+
+def sklearn(solver):
+    """Return `make` of scikit-learn's solver "mu" or "cd", in chunks, without a tolerance."""
+
+    def make(V, W, H, beta):
+        from sklearn.decomposition import non_negative_factorization
+
+        state = [np.ascontiguousarray(H.T), np.ascontiguousarray(W.T)]
+        Vt, options = np.ascontiguousarray(V.T), {"beta_loss": beta} if solver == "mu" else {}
+
+        def advance(count):
+            state[0], state[1], _ = non_negative_factorization(
+                Vt, W=state[0], H=state[1], n_components=W.shape[1], init="custom",
+                solver=solver, tol=0, max_iter=count, **options,
+            )  # fmt: skip
+
+        return advance, lambda: (state[1].T, state[0].T)
+
+    return make
+
+
+def nn_fac(rule, loss=True):
+    """Return `make` of nn_fac in float64; without `loss` its updates are called by themselves."""
+
+    def make(V, W, H, beta):
+        from nn_fac.nmf import compute_nmf
+        from nn_fac.update_rules.mu import switch_alternate_mu
+
+        V, state = V.astype(np.float64), [np.maximum(x.astype(np.float64), 1e-12) for x in (W, H)]
+
+        def advance(count):
+            if loss:
+                state[:] = compute_nmf(
+                    V, W.shape[1], *state, n_iter_max=count, tol=0, update_rule=rule, beta=beta,
+                    update_order="VU",
+                )[:2]  # fmt: skip
+                return
+            for _ in range(count):
+                state[1] = switch_alternate_mu(V, *state, beta, "V")
+                state[0] = switch_alternate_mu(V, *state, beta, "U")
+
+        return advance, lambda: tuple(state)
+
+    return make
+
+
+def torchnmf(V, W, H, beta):
+    """Iterate torchnmf, which updates its W (n × rank) first: it is given Hᵀ."""
+    from torchnmf.nmf import NMF
+
+    V = torch.from_numpy(V.copy())
+    net = NMF(W=torch.from_numpy(H.T.copy()), H=torch.from_numpy(W.copy()))
+
+    def advance(count):
+        net.fit(V, beta=beta, tol=float("-inf"), max_iter=count)
+
+    return advance, lambda: (net.H.detach().numpy(), net.W.detach().numpy().T)
+
+
+def methods(beta):
+    """Return {(library, method): (make, dtype)} of what is installed and minimizes this β."""
+    found = {
+        ("products", "mm"): (products, "float32"),
+        ("nmfab", "torch_mu"): (ours("torch_mu"), "float32"),
+        ("nmfab", "torch_amu"): (ours("torch_amu"), "float32"),
+        ("torch", "plain mu"): (plain, "float32"),
+        ("sklearn", "mu"): (sklearn("mu"), "float32"),
+    }
+    if beta == 1:
+        found["products", "mm and 2 divisions"] = products_and_divisions, "float32"
+    if beta == 2:
+        found["nmfab", "torch_hals"] = ours("torch_hals"), "float32"
+        found["nmfab", "torch_hals inner=4"] = ours("torch_hals", inner=4), "float32"
+        found["sklearn", "cd"] = sklearn("cd"), "float32"
+    if installed("nn_fac"):
+        found["nn_fac", "mu"] = nn_fac("mu"), "float64"
+        found["nn_fac", "mu without its loss"] = nn_fac("mu", loss=False), "float64"
+        if beta == 2:
+            found["nn_fac", "hals"] = nn_fac("hals"), "float64"
+    if installed("torchnmf"):
+        found["torchnmf", "mu"] = torchnmf, "float32"
+    return found
