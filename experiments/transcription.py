@@ -49,7 +49,7 @@ experiment.add_plan(
     dataset=DATASETS,
     algorithm=["torch_mu"],
     beta=[1],
-    rank=[10, 20],
+    rank=[20],
     init=["random"],
     seed=[0, 1, 2, 3, 4],
     pitch=["autocorrelation", "harmonic", "oracle"],
