@@ -63,7 +63,15 @@ experiment.add_plan(
     algorithm=["torch_mu"],
     beta=[1],
     dictionary=["isolated"],
-    thresholding=["fixed"],
+    thresholding=["fixed", "oracle"],
+)
+
+# What no threshold can exceed with these activations: the best one for each pitch.
+experiment.add_plan(
+    "oracle",
+    KEYS | {"pitch": "oracle", "thresholding": "oracle"},
+    algorithm="torch_mu",
+    beta=1,
 )
 
 # What any result must beat: harmonic templates without a factorization.

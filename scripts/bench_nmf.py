@@ -14,13 +14,13 @@ threads that wait for each other measure the others' work: --cpu counts the proc
 import argparse
 import ctypes
 import json
-import platform
 import statistics
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import nmf_libraries as libraries
+import nmf_report as report
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
@@ -33,7 +33,8 @@ BETAS = (2, 1, 0)
 SAME = {("nmfab", "torch_mu"), ("torch", "plain mu"), ("sklearn", "mu"), ("nn_fac", "mu"),
         ("nn_fac", "mu without its loss"), ("torchnmf", "mu")}  # fmt: skip
 COMPARED = 10  # iterations after which losses are compared
-PART = "<!-- nmf: written by scripts/bench_nmf.py -->"
+PAUSE = 0.1  # seconds before each turn
+TURN, MOST = 0.3, 60  # seconds of a turn, and its most iterations
 CPU = False  # processor time in the place of wall time
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,32 +66,41 @@ def loss_of(V, factors, beta):
     return divergence(V.astype(np.float64), W @ H, beta)
 
 
-def row_of(size, beta, library, method):
+def row_of(size, beta, library, method, device):
     """Return what every row says."""
     problem = dict(zip(("m", "n", "rank"), size, strict=True))
     return problem | {
-        "beta": beta, "library": library, "method": method, "dtype": "float32", "device": "cpu",
+        "beta": beta, "library": library, "method": method, "dtype": "float32", "device": device,
         "batch": 1, "loss": None, "peak_bytes": None,
     }  # fmt: skip
 
 
-def compare(size, beta, runs):
+def compare(size, beta, given):
     """Return one row per method on one problem."""
     V, W, H = synthetic(*size)
     rows, runners = [], {}
-    for (library, method), (make, dtype) in libraries.methods(beta).items():
-        advance, factors = make(V, W, H, beta)
+    for (library, method), (make, dtype) in chosen(beta, given).items():
+        begin = partial(make, V, W, H, beta, given.device)
+        advance, factors = begin()
         advance(COMPARED)
         loss = loss_of(V, factors(), beta) if factors else None
-        peak = peak_bytes(make, V, W, H, beta) if library == "nmfab" else None
+        peak = peak_bytes(begin, V.nbytes + W.nbytes + H.nbytes, given.device)
         rows.append(
-            row_of(size, beta, library, method) | {"dtype": dtype, "loss": loss, "peak_bytes": peak}
-        )  # fmt: skip
-        runners[library, method] = advance
+            row_of(size, beta, library, method, given.device)
+            | {"dtype": dtype, "loss": loss, "peak_bytes": peak if library == "nmfab" else None}
+        )
+        runners[library, method] = begin
     refuse_other_losses(rows)
-    for row, ms in zip(rows, alternately(runners, runs), strict=True):
+    for row, ms in zip(rows, alternately(runners, given.runs), strict=True):
         row["ms_per_iteration"] = ms
     return rows
+
+
+def chosen(beta, given):
+    """Return the methods of the wanted libraries; ours and the products are always among them."""
+    found = libraries.methods(beta, given.device)
+    keep = {"nmfab", "products", *(given.library or (library for library, _ in found))}
+    return {key: value for key, value in found.items() if key[0] in keep}
 
 
 def refuse_other_losses(rows):
@@ -106,23 +116,39 @@ def refuse_other_losses(rows):
 
 
 def alternately(runners, runs):
-    """Return the median milliseconds per iteration of each, run in turns."""
-    counts, times = {}, {name: [] for name in runners}
-    for name, advance in runners.items():
-        begin = clock()
-        advance(1)
-        # long enough for calls by chunks to cost nothing, 10 iterations at most
-        counts[name] = int(np.clip(0.2 / (clock() - begin), 1, 10))
+    """Return the median milliseconds per iteration of each, run in turns from the same start.
+
+    Threads of the library before wait for more work by turning in circles: they are given time to
+    fall asleep.
+    """
+    times = {name: [] for name in runners}
     for _ in range(runs):
-        for name, advance in runners.items():
-            begin = clock()
-            advance(counts[name])
-            times[name].append((clock() - begin) / counts[name] * 1e3)
+        for name, begin in runners.items():
+            advance, _ = begin()
+            time.sleep(PAUSE)
+            per_iteration = timed(advance, 2)
+            count = int(np.clip(TURN / per_iteration, 1, MOST))
+            times[name].append(timed(advance, count) * 1e3)
     return [statistics.median(times[name]) for name in runners]
 
 
-def peak_bytes(make, V, W, H, beta):
-    """Return what two iterations need beyond one V, W and H; None where Linux does not tell."""
+def timed(advance, count):
+    """Return seconds per iteration."""
+    begin = clock()
+    advance(count)
+    return (clock() - begin) / count
+
+
+def peak_bytes(begin, own, device):
+    """Return what two iterations need beyond one V, W and H; None where the system does not tell.
+
+    `own` is the size of one V, W and H.
+    """
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        begin()[0](2)
+        return max(0, torch.cuda.max_memory_allocated() - before - own)
     status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not refs.exists():
         return None
@@ -134,40 +160,89 @@ def peak_bytes(make, V, W, H, beta):
     ctypes.CDLL(None).malloc_trim(0)
     before = kilobytes("VmRSS")
     refs.write_text("5")
-    advance, factors = make(V, W, H, beta)
-    advance(2)
-    peak = kilobytes("VmHWM") - before
-    del advance, factors
-    return max(0, 1024 * peak - V.nbytes - W.nbytes - H.nbytes)
+    begin()[0](2)
+    return max(0, 1024 * (kilobytes("VmHWM") - before) - own)
 
 
-def batches(size, beta, runs, count=16):
-    """Return rows of `count` starts in one call and of one start."""
+def batches(size, beta, given):
+    """Return rows of many starts in one call (16, on a GPU 64) and of one start."""
     V, W, H = synthetic(*size)
+    count = 16 if given.device == "cpu" else 64
     rng = np.random.default_rng(1)
     many = [(x * rng.uniform(0.5, 1.5, (count, *x.shape))).astype(np.float32) for x in (W, H)]
-    runners = {}
-    for number, start in ((1, (W, H)), (count, many)):
-        runners[number], _ = libraries.ours("torch_mu")(V, *start, beta)
-        runners[number](2)
+    runners = {
+        number: partial(libraries.ours("torch_mu"), V, *start, beta, given.device)
+        for number, start in ((1, (W, H)), (count, many))
+    }
     return [
-        row_of(size, beta, "nmfab", "torch_mu") | {"batch": number, "ms_per_iteration": ms}
-        for number, ms in zip(runners, alternately(runners, runs), strict=True)
-    ]  # fmt: skip
+        row_of(size, beta, "nmfab", "torch_mu", given.device)
+        | {"batch": number, "start": "random", "ms_per_iteration": ms}
+        for number, ms in zip(runners, alternately(runners, given.runs), strict=True)
+    ]
 
 
-def measuring(size, beta, runs):
+def measuring(size, beta, given):
     """Return the time of one loss and residual relative to an iteration of torch_mu."""
     V, W, H = synthetic(*size)
-    advance, _ = libraries.ours("torch_mu")(V, W, H, beta)
-    tensors = libraries.longer_side_first(V), torch.from_numpy(W), torch.from_numpy(H)
+    begin = partial(libraries.ours("torch_mu"), V, W, H, beta, given.device)
+    tensors = (
+        libraries.longer_side_first(V, given.device),
+        *(libraries.tensor(x, given.device) for x in (W, H)),
+    )
 
     def look(count):
         for _ in range(count):
             measure(*tensors, beta)
 
-    iteration, look_ms = alternately({"iterate": advance, "look": look}, runs)
+    looking = {"iterate": begin, "look": lambda: (look, None)}
+    iteration, look_ms = alternately(looking, given.runs)
     return look_ms / iteration
+
+
+def race(size, given, iterations=20):
+    """Return one row per method of β = 2 on seconds until the loss that all of them reach."""
+    V, W, H = synthetic(*size)
+    curves = {}
+    for key, (make, _) in chosen(2, given).items():
+        if key[0] == "products" or "mu" in key[1]:
+            continue
+        advance, factors = make(V, W, H, 2, given.device)
+        seconds, curve = 0.0, []
+        time.sleep(PAUSE)
+        for _ in range(iterations):
+            seconds += timed(advance, 1)
+            curve.append((seconds, loss_of(V, factors(), 2)))
+        curves[key] = curve
+    target = max(curve[-1][1] for curve in curves.values())
+    rows = []
+    for key, curve in curves.items():
+        count, (seconds, loss) = next((i, p) for i, p in enumerate(curve, 1) if p[1] <= target)
+        rows.append(
+            row_of(size, 2, *key, given.device)
+            | {"seconds": seconds, "iterations": count, "loss": loss}
+        )
+    return rows
+
+
+def roofline(runs):
+    """Return bytes/s of copies and operations/s of products in float32 on the GPU."""
+    source = torch.ones(1 << 28, device="cuda")
+    target, square = torch.empty_like(source), torch.ones(8192, 8192, device="cuda")
+    out = torch.empty_like(square)
+
+    def copy(count):
+        for _ in range(count):
+            target.copy_(source)
+        torch.cuda.synchronize()
+
+    def multiply(count):
+        for _ in range(count):
+            torch.mm(square, square, out=out)
+        torch.cuda.synchronize()
+
+    both = {"copy": lambda: (copy, None), "multiply": lambda: (multiply, None)}
+    copy_ms, multiply_ms = alternately(both, runs)
+    return 2 * 4 * 2**28 / copy_ms * 1e3, 2 * 8192**3 / multiply_ms * 1e3
 
 
 def spectrograms(folder, most):
@@ -183,16 +258,17 @@ def spectrograms(folder, most):
     return found
 
 
-def time_to_loss(name, V, rank, beta, seed, iterations):
+def time_to_loss(name, V, rank, beta, seed, given):
     """Return one row per method: seconds until 0.1% above the best loss of all, or None."""
     V, W, H = started(V, rank, seed)
     curves, step = {}, 5
-    for key, (make, _) in libraries.methods(beta).items():
-        if key[0] == "products" or key == ("torch", "plain mu"):
-            continue
-        advance, factors = make(V, W, H, beta)
+    for key, (make, _) in chosen(beta, given).items():
+        if key[0] == "products" or key in (("torch", "plain mu"), ("nn_fac", "mu")):
+            continue  # without its loss at every iteration nn_fac does the same in less time
+        advance, factors = make(V, W, H, beta, given.device)
         seconds, curve = 0.0, []
-        for _ in range(0, iterations, step):
+        time.sleep(PAUSE)
+        for _ in range(0, given.iterations, step):
             begin = clock()
             advance(step)
             seconds += clock() - begin
@@ -207,124 +283,6 @@ def time_to_loss(name, V, rank, beta, seed, iterations):
     ]  # fmt: skip
 
 
-def table(rows):
-    """Return the rows of one batch size of 1 as a Markdown table with ratios."""
-    lines = [
-        "| V, rank | β | library, method | ms | times its products | against torch_mu |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in (row for row in rows if row["batch"] == 1 and row.get("loss") is not None):
-        same = [r for r in rows if all(r[k] == row[k] for k in ("m", "n", "rank", "beta"))]
-        bare = next(r for r in same if r["method"] == "mm")["ms_per_iteration"]
-        reference = next(r for r in same if r["method"] == "torch_mu")["ms_per_iteration"]
-        ms = row["ms_per_iteration"]
-        lines.append(
-            f"| {row['m']}×{row['n']}, {row['rank']} | {row['beta']} | {row['library']} "
-            f"{row['method']} ({row['dtype']}) | {ms:.2f} | {ms / bare:.2f} | "
-            f"{ms / reference:.2f} |"
-        )
-    return lines
-
-
-def loss_table(rows):
-    """Return medians of seconds to the target over spectrograms and seeds as a Markdown table."""
-    lines = ["| β | library, method | median s | reached |", "|---|---|---|---|"]
-    keys = sorted({(-row["beta"], row["library"], row["method"]) for row in rows})
-    for beta, library, method in keys:
-        times = [
-            row["seconds_to_target"]
-            for row in rows
-            if (-row["beta"], row["library"], row["method"]) == (beta, library, method)
-        ]
-        middle = statistics.median([float("inf") if t is None else t for t in times])
-        reached = sum(t is not None for t in times)
-        shown = "not in time" if middle == float("inf") else f"{middle:.2f}"
-        lines.append(f"| {-beta} | {library} {method} | {shown} | {reached} of {len(times)} |")
-    return lines
-
-
-def report(rows, losses, looks):
-    """Return the page's NMF part."""
-    packages = {n: libraries.installed(n) for n in ("torch", "numpy", "scikit-learn", "nn_fac",
-                                                    "torchnmf")}  # fmt: skip
-    names = ", ".join(f"{name} {number or 'not installed'}" for name, number in packages.items())
-    lines = [
-        "## Factorization",
-        "",
-        f"`python scripts/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}`",
-        "",
-        f"{processor()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
-        f"{names}. "
-        f"{'Processor' if CPU else 'Wall'} time, medians of alternating runs; a figure "
-        "beside others of its run is comparable, "
-        "one of another run is not. No GPU was measured.",
-        "",
-        *table(rows),
-        "",
-    ]
-    for row in rows:
-        if row["batch"] > 1:
-            one = next(r for r in rows if r["batch"] == 1 and r["method"] == "torch_mu"
-                       and all(r[k] == row[k] for k in ("m", "n", "rank", "beta"))
-                       and r["loss"] is None)  # fmt: skip
-            lines.append(
-                f"- {row['batch']} starts in one call, {row['m']}×{row['n']}, rank {row['rank']}, "
-                f"β = {row['beta']}: {row['ms_per_iteration'] / one['ms_per_iteration']:.1f} times "
-                "one start"
-            )
-    for row in rows:
-        if row["peak_bytes"] is not None and row["method"] == "torch_mu":
-            share = row["peak_bytes"] / (4 * row["m"] * row["n"])
-            lines.append(
-                f"- memory of torch_mu beyond one V, W and H, {row['m']}×{row['n']}, rank "
-                f"{row['rank']}, β = {row['beta']}: {share:.0%} of V"
-            )
-    lines += [
-        f"- one loss and residual, {m}×{n}, rank {rank}, β = {beta}: {look:.1f} iterations, of "
-        "which a run of 200 has 8"
-        for (m, n, rank, beta), look in looks.items()
-    ]
-    if losses:
-        lines += ["", "Until the loss is 0.1% above the best that any reaches:", ""]
-        lines += loss_table(losses)
-    return "\n".join(lines) + "\n"
-
-
-def processor():
-    """Return the processor's name."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def draw(rows, path):
-    """Draw bars: milliseconds per iteration of every method, a panel for each problem."""
-    import matplotlib.pyplot as plt
-
-    problems = sorted({(r["m"], r["n"], r["rank"], r["beta"]) for r in rows})
-    figure, axes = plt.subplots(len(problems), 1, figsize=(8, 2.2 * len(problems)), squeeze=False)
-    for axis, problem in zip(axes[:, 0], problems, strict=True):
-        own = [r for r in rows if (r["m"], r["n"], r["rank"], r["beta"]) == problem
-               and (r["loss"] is not None or r["library"] == "products")]  # fmt: skip
-        names = [f"{r['library']} {r['method']}" for r in own]
-        axis.barh(names, [r["ms_per_iteration"] for r in own])
-        axis.set(xscale="log", xlabel="ms per iteration", title="{}×{}, rank {}, β = {}".format(
-            *problem))  # fmt: skip
-    figure.tight_layout()
-    figure.savefig(path)
-
-
-def write(text, page):
-    """Put the part into the page, in the place of an older one."""
-    old = page.read_text(encoding="utf-8") if page.exists() else "# Performance\n"
-    before, _, rest = old.partition(PART)
-    after = rest.partition(PART)[2] if rest else ""
-    page.write_text(f"{before.rstrip()}\n\n{PART}\n\n{text}\n{PART}\n{after}", encoding="utf-8")
-
-
 def arguments(argv):
     """Return what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -332,7 +290,9 @@ def arguments(argv):
     parser.add_argument("--runs", type=int, default=7, help="alternating runs")
     parser.add_argument("--size", type=int, nargs="*", help="numbers of the sizes, 0 to 3")
     parser.add_argument("--beta", type=int, nargs="*", default=BETAS)
+    parser.add_argument("--library", nargs="*", help="compared with these alone")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--cpu", action="store_true", help="processor time of one thread")
     parser.add_argument("--time-to-loss", action="store_true")
     parser.add_argument("--iterations", type=int, default=500, help="of --time-to-loss")
@@ -359,31 +319,38 @@ def main(argv=None):
 
 def bench(given):
     """Measure with the threads that are set."""
+    torch.backends.cuda.matmul.allow_tf32 = False
     sizes = QUICK if given.quick else SIZES
     sizes = sizes if given.size is None else [SIZES[i] for i in given.size]
     for name in ("nn_fac", "torchnmf"):
         if not libraries.installed(name):
             print(f"left out: {name} is not installed")
-    rows, losses, looks = [], [], {}
+    rows, losses, races, looks = [], [], [], {}
     for size in sizes:
         for beta in given.beta:
-            rows += compare(size, beta, given.runs)
-            looks[*size, beta] = measuring(size, beta, given.runs)
-            print("\n".join(table(rows)[-len(libraries.methods(beta)) :]), flush=True)
+            first = len(rows)
+            rows += compare(size, beta, given)
+            looks[*size, beta] = measuring(size, beta, given)
+            print("\n".join(report.table(rows[first:])), flush=True)
+        if 2 in given.beta:
+            races += race(size, given)
     for beta in given.beta:
-        rows += batches(sizes[0], beta, given.runs)
+        rows += batches(sizes[0], beta, given)
     if given.time_to_loss:
         for name, V in spectrograms(given.samples, 1 if given.quick else 3).items():
             for beta in given.beta:
                 for seed in range(given.seeds):
-                    losses += time_to_loss(name, V, 20, beta, seed, given.iterations)
-    print(report(rows, losses, looks))
+                    losses += time_to_loss(name, V, 20, beta, seed, given)
+                    print(name, beta, seed, flush=True)
+    rates = roofline(given.runs) if given.device == "cuda" else None
+    page = report.page(rows, losses, races, looks, given, rates)
+    print(page)
     if given.json:
         given.json.write_text(json.dumps(rows + losses, indent=1), encoding="utf-8")
     if given.figure:
-        draw(rows, given.figure)
+        report.draw(rows, given.figure)
     if given.write:
-        write(report(rows, losses, looks), ROOT / "docs" / "performance.md")
+        report.write(page, ROOT / "docs" / "performance.md", given.device)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Libraries that factorize, each behind one function that does k more iterations; for bench_nmf.
 
-Every `make` is given V (m × n), W0 and H0 as float32 arrays, H being updated before W by all, and
-returns (advance, factors): ``advance(k)`` iterates k times, ``factors()`` gives W and H.
+Every `make` is given V (m × n), W0 and H0 as float32 arrays, H being updated before W by all, β and
+the device, and returns (advance, factors): ``advance(k)`` iterates k times and waits until that is
+done, ``factors()`` gives W and H.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -22,46 +23,56 @@ def installed(package):
         return None
 
 
-def longer_side_first(V):
+def tensor(array, device):
+    """Return a copy of an array on the device."""
+    return torch.from_numpy(array.copy()).to(device)
+
+
+def longer_side_first(V, device="cpu"):
     """Return V as a tensor in the memory layout that the frame gives."""
-    V = np.asarray(V)
     if V.shape[1] > V.shape[0]:
-        return torch.from_numpy(np.ascontiguousarray(V.T)).mT
-    return torch.from_numpy(np.ascontiguousarray(V))
+        return tensor(np.ascontiguousarray(V.T), device).mT
+    return tensor(V, device)
 
 
-def of_generator(generator):
+def wait(device):
+    """Wait until the device has done all that it was given."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def of_generator(generator, device):
     """Return (advance, factors) of a generator that yields W, H."""
     last = []
 
     def advance(count):
         for last[:] in islice(generator, count):
             pass
+        wait(device)
 
-    return advance, lambda: tuple(np.array(factor) for factor in last)
+    return advance, lambda: tuple(factor.cpu().numpy().copy() for factor in last)
 
 
 def ours(name, **keywords):
     """Return `make` of a registered algorithm."""
 
-    def make(V, W, H, beta):
+    def make(V, W, H, beta, device):
         function = ALGORITHMS[name].function
         more = keywords if ALGORITHMS[name].betas else keywords | {"beta": beta}
-        W, H = torch.from_numpy(W.copy()), torch.from_numpy(H.copy())
-        return of_generator(function(longer_side_first(V), W, H, **more))
+        start = longer_side_first(V, device), tensor(W, device), tensor(H, device)
+        return of_generator(function(*start, **more), device)
 
     return make
 
 
-def plain(V, W, H, beta):
+def plain(V, W, H, beta, device):
     """Multiplicative updates as a few lines of torch."""
-    tensors = (torch.from_numpy(x.copy()) for x in (V, W, H))
-    return of_generator(plain_updates(*tensors, beta))
+    return of_generator(plain_updates(*(tensor(x, device) for x in (V, W, H)), beta), device)
 
 
-def products(V, W, H, beta):
+def products(V, W, H, beta, device):
     """Do nothing but the matrix products that an update cannot avoid (two, four or six, and W)."""
-    V, W, H = (torch.from_numpy(x.copy()) for x in (V, W, H))
+    V, W, H = (tensor(x, device) for x in (V, W, H))
     WH, of_H, of_W = torch.empty_like(V), torch.empty_like(H), torch.empty_like(W)
 
     def advance(count):
@@ -75,19 +86,22 @@ def products(V, W, H, beta):
             else:
                 torch.mm(W, H, out=WH)
                 torch.mm(W, H, out=WH)
+        wait(device)
 
     return advance, None
 
 
-def products_and_divisions(V, W, H, beta):
+def products_and_divisions(V, W, H, beta, device):
     """Add the two divisions of an update at β = 1."""
-    advance_products, _ = products(V, W, H, beta)
-    V, ratio = torch.from_numpy(V.copy()), torch.ones(V.shape)
+    advance_products, _ = products(V, W, H, beta, device)
+    V = tensor(V, device)
+    model, ratio = torch.ones_like(V), torch.empty_like(V)
 
     def advance(count):
         advance_products(count)
         for _ in range(2 * count):
-            torch.div(V, ratio, out=ratio)
+            torch.div(V, model, out=ratio)
+        wait(device)
 
     return advance, None
 
@@ -95,7 +109,7 @@ def products_and_divisions(V, W, H, beta):
 def sklearn(solver):
     """Return `make` of scikit-learn's solver "mu" or "cd", in chunks, without a tolerance."""
 
-    def make(V, W, H, beta):
+    def make(V, W, H, beta, _device):
         from sklearn.decomposition import non_negative_factorization
 
         state = [np.ascontiguousarray(H.T), np.ascontiguousarray(W.T)]
@@ -115,7 +129,7 @@ def sklearn(solver):
 def nn_fac(rule, loss=True):
     """Return `make` of nn_fac in float64; without `loss` its updates are called by themselves."""
 
-    def make(V, W, H, beta):
+    def make(V, W, H, beta, _device):
         from nn_fac.nmf import compute_nmf
         from nn_fac.update_rules.mu import switch_alternate_mu
 
@@ -137,39 +151,47 @@ def nn_fac(rule, loss=True):
     return make
 
 
-def torchnmf(V, W, H, beta):
+def torchnmf(V, W, H, beta, device):
     """Iterate torchnmf, which updates its W (n × rank) first: it is given Hᵀ."""
     from torchnmf.nmf import NMF
 
-    V = torch.from_numpy(V.copy())
-    net = NMF(W=torch.from_numpy(H.T.copy()), H=torch.from_numpy(W.copy()))
+    V = tensor(V, device)
+    net = NMF(W=tensor(np.ascontiguousarray(H.T), "cpu"), H=tensor(W, "cpu")).to(device)
 
     def advance(count):
         net.fit(V, beta=beta, tol=float("-inf"), max_iter=count)
+        wait(device)
 
-    return advance, lambda: (net.H.detach().numpy(), net.W.detach().numpy().T)
+    return advance, lambda: (net.H.detach().cpu().numpy(), net.W.detach().cpu().numpy().T)
 
 
-def methods(beta):
-    """Return {(library, method): (make, dtype)} of what is installed and minimizes this β."""
+def methods(beta, device="cpu"):
+    """Return {(library, method): (make, dtype)} of what is installed and minimizes this β there."""
     found = {
         ("products", "mm"): (products, "float32"),
         ("nmfab", "torch_mu"): (ours("torch_mu"), "float32"),
         ("nmfab", "torch_amu"): (ours("torch_amu"), "float32"),
         ("torch", "plain mu"): (plain, "float32"),
-        ("sklearn", "mu"): (sklearn("mu"), "float32"),
     }
     if beta == 1:
         found["products", "mm and 2 divisions"] = products_and_divisions, "float32"
     if beta == 2:
         found["nmfab", "torch_hals"] = ours("torch_hals"), "float32"
         found["nmfab", "torch_hals inner=4"] = ours("torch_hals", inner=4), "float32"
+    if installed("torchnmf"):
+        found["torchnmf", "mu"] = torchnmf, "float32"
+    if device == "cpu":
+        found |= _on_a_cpu(beta)
+    return found
+
+
+def _on_a_cpu(beta):
+    found = {("sklearn", "mu"): (sklearn("mu"), "float32")}
+    if beta == 2:
         found["sklearn", "cd"] = sklearn("cd"), "float32"
     if installed("nn_fac"):
         found["nn_fac", "mu"] = nn_fac("mu"), "float64"
         found["nn_fac", "mu without its loss"] = nn_fac("mu", loss=False), "float64"
         if beta == 2:
             found["nn_fac", "hals"] = nn_fac("hals"), "float64"
-    if installed("torchnmf"):
-        found["torchnmf", "mu"] = torchnmf, "float32"
     return found

@@ -233,6 +233,26 @@ def test_rows_read_what_they_use_and_no_more(task):
     assert {"dictionary", "beta", "algorithm"} <= learned
 
 
+def test_a_look_at_the_reference_is_marked_and_renews_no_factorization(task):
+    oracle = {"thresholding": "oracle"}
+    for given in ({}, {"dictionary": "isolated"}, {"baseline": "salience"}):
+        assert task.kind(parameters(task, **oracle, **given)) == "oracle"
+    assert "threshold" not in reads(task, "metrics.transcription", **oracle)
+    nodes = {node.name: node for node in task.nodes(parameters(task, **oracle))}
+    assert "notes" in nodes["postprocessing.estimate"].parts
+    assert "notes" not in nodes["nmf.factorize"].parts
+
+
+@pytest.mark.parametrize("pitch", ["harmonic", "oracle"])
+def test_thresholds_of_the_oracle_are_at_least_as_good_as_one_for_all(task, piece, isolated, pitch):
+    given = {"pitch": pitch, "stop": 30}
+    blind, best = (
+        run(task, piece, isolated, thresholding=name, **given)["transcription"]["F"]
+        for name in ("fixed", "oracle")
+    )
+    assert best >= blind > 0
+
+
 @pytest.mark.parametrize("beta", [2, 1.5, 1, 0.5, 0])
 def test_rank_one_template_of_a_rank_one_matrix(beta):
     rng = np.random.default_rng(0)

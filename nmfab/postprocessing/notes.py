@@ -69,8 +69,8 @@ def detect_notes(
     step : float
         Seconds between frames (hop / sample rate); nothing else enters the conversion to time,
         for frames of a centred transform are centred there.
-    threshold : float
-        In parts of the global maximum of `activity`.
+    threshold : float, or np.ndarray [shape=(k,)]
+        In parts of the global maximum of `activity`: one for all pitches, or one for each.
     thresholding : {"fixed", "adaptive"}
         See the top of this file.
     average : float
@@ -95,15 +95,16 @@ def detect_notes(
     if thresholding not in THRESHOLDS:
         raise UsageError(f"unknown threshold {thresholding!r}: there are {', '.join(THRESHOLDS)}")
     activity = np.asarray(activity, dtype=float)
-    level = threshold * activity.max(initial=0.0)
-    if level == 0:  # silence, or no template with a pitch
+    peak = activity.max(initial=0.0)
+    if peak == 0:  # silence, or no template with a pitch
         return np.zeros(0), np.zeros(0), np.zeros(0, dtype=int)
+    level = np.broadcast_to(threshold * peak, len(activity))[:, None]
     struck = activity - past_average(activity, max(1, round(average / step))) > level
     fill, least = round(gap / step), max(1, int(np.ceil(shortest / step - 1e-9)))
     notes = []
     for row, pitch in enumerate(pitches):
         edges = np.flatnonzero(np.diff(struck[row], prepend=False) & struck[row])
-        for run in _runs(activity[row] > level, fill):
+        for run in _runs(activity[row] > level[row], fill):
             found = _strikes(*run, activity[row], edges, least, thresholding == "fixed")
             notes += [(start, stop, pitch) for start, stop in found if stop - start >= least]
     found = np.array(sorted(notes), dtype=int).reshape(-1, 3)

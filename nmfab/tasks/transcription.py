@@ -12,6 +12,7 @@ from nmfab.base.types import Node, Param
 from nmfab.metrics import transcription as scoring
 from nmfab.postprocessing import notes as noting
 from nmfab.postprocessing import pitch as naming
+from nmfab.postprocessing import thresholds
 from nmfab.tasks import isolated
 from nmfab.tasks.contract import Metric, Task, task
 from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
@@ -19,7 +20,7 @@ from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
 STFT_VERSION = 1
 _SOUND_RATE = 22050  # Hz, of notes played back
 _STFT = ("sample_rate", "window", "n_fft", "hop", "power", "excerpt")
-_NOTES = ("power", "threshold", "thresholding", "average", "gap", "shortest")
+_NOTES = ("power", "thresholding", "average", "gap", "shortest")
 _PITCH = ("fixed", "autocorrelation", "harmonic", "oracle")
 _NMF = {"source": "features.stft", "frequencies": "frequencies"}
 
@@ -31,8 +32,9 @@ class Transcription(Task):
     Each template has one pitch, and its activation says when that pitch sounds. The row without
     NMF is chosen by ``baseline``: ``salience``, the product WᵀV of unit-norm harmonic templates
     with the spectrogram in the place of the activations. With a ``dictionary``, templates are
-    learned on isolated notes and held fixed. ``pitch`` oracle names the templates with a look at
-    the reference.
+    learned on isolated notes and held fixed. Two decisions may be made with a look at the
+    reference: ``pitch`` oracle names the templates, ``thresholding`` oracle chooses a threshold for
+    each pitch. What such a row misses, the activations do not tell.
     """
 
     needs = ("audio", "notes")
@@ -59,8 +61,9 @@ class Transcription(Task):
         ),
         "thresholding": Param(
             "fixed",
-            "notes begin above the threshold, or where they rise so much above their past average",
-            choices=noting.THRESHOLDS,
+            "notes begin above the threshold, or where they rise so much above their past average, "
+            "or as fixed with the best threshold of each pitch (oracle)",
+            choices=(*noting.THRESHOLDS, "oracle"),
         ),
         "average": Param(0.2, "length of that past average, s"),
         "gap": Param(0.05, "longest silence inside a note, s"),
@@ -118,7 +121,9 @@ class Transcription(Task):
         )
 
     def kind(self, p):
-        """Return ``"baseline"`` without NMF, ``"oracle"`` where pitches look at the reference."""
+        """Return ``"oracle"`` with a look at the reference, else ``"baseline"`` without NMF."""
+        if p["thresholding"] == "oracle":
+            return "oracle"
         if p["baseline"] is not None:
             return "baseline"
         return "oracle" if p["dictionary"] is None and p["pitch"] == "oracle" else ""
@@ -270,24 +275,51 @@ def _oracle_pitches(params, *, stft, factorize, notes):
 
 
 def _notes_node(p, factors):
+    oracle = p["thresholding"] == "oracle"
+    read = (*_NOTES, "onset_tolerance") if oracle else (*_NOTES, "threshold")
+    versions = {"postprocessing.notes": noting.VERSION}
     return Node(
         name="postprocessing.estimate",
-        compute=_estimate,
-        params=_given(p, *_NOTES),
+        compute=_estimate_by_oracle if oracle else _estimate,
+        params=_given(p, *read),
+        parts=("notes",) if oracle else (),
         inputs=("features.stft", "postprocessing.pitches", factors),
-        versions={"postprocessing.notes": noting.VERSION},
+        versions=versions | ({"postprocessing.thresholds": thresholds.VERSION} if oracle else {}),
         small=True,
     )
 
 
 def _estimate(params, *, stft, pitches, **factors):
-    """Return the notes and what they are scored with: the excerpt's length, templates' pitches."""
+    options, activity, names = _activity(params, stft, pitches, factors)
+    return _detected(stft, activity, names, options)
+
+
+def _estimate_by_oracle(params, *, stft, pitches, notes, **factors):
+    options, activity, names = _activity(params, stft, pitches, factors)
+    options["thresholding"] = "fixed"
+    inside = notes["onsets"] < float(stft["duration"])
+    options["threshold"] = thresholds.oracle_thresholds(
+        activity,
+        names,
+        notes["onsets"][inside],
+        notes["pitches"][inside],
+        tolerance=options.pop("onset_tolerance"),
+        **options,
+    )
+    return _detected(stft, activity, names, options)
+
+
+def _activity(params, stft, pitches, factors):
+    """Return options of the detection, activations as magnitudes, and their pitches."""
     (given,) = factors.values()
     activity, names = noting.merge_pitches(given["W"], given["H"], pitches["pitches"])
-    step = float(stft["step"])
-    params = dict(params)
-    activity = activity ** (1 / params.pop("power"))
-    onsets, offsets, found = noting.detect_notes(activity, names, step=step, **params)
+    options = dict(params) | {"step": float(stft["step"])}
+    return options, activity ** (1 / options.pop("power")), names
+
+
+def _detected(stft, activity, names, options):
+    """Return the notes and what they are scored with: the excerpt's length, templates' pitches."""
+    onsets, offsets, found = noting.detect_notes(activity, names, **options)
     return {
         "onsets": onsets,
         "offsets": offsets,
