@@ -177,7 +177,7 @@ def methods(beta, device="cpu"):
         found["products", "mm and 2 divisions"] = products_and_divisions, "float32"
     if beta == 2:
         found["nmfab", "torch_hals"] = ours("torch_hals"), "float32"
-        found["nmfab", "torch_hals inner=4"] = ours("torch_hals", inner=4), "float32"
+        found["nmfab", "torch_ahals"] = ours("torch_ahals"), "float32"
     if installed("torchnmf"):
         found["torchnmf", "mu"] = torchnmf, "float32"
     if device == "cpu":

@@ -104,8 +104,9 @@ def test_loss_never_rises(V, name, beta, start):
 
 
 @pytest.mark.parametrize(
-    ("name", "beta"), [*(("torch_mu", beta) for beta in (0, 0.5, 1, 2, 3)), ("torch_hals", 2)]
-)
+    ("name", "beta"), [*(("torch_mu", beta) for beta in (0, 0.5, 1, 2, 3)),
+     ("torch_hals", 2), ("torch_ahals", 2)],
+)  # fmt: skip
 def test_stationarity_falls_towards_zero(V, name, beta):
     kkt = run(name, V, beta=beta, stop=3000)["kkt"]
     assert kkt[-1] < 1e-3 * kkt[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmfab.algorithms import frame, torch_hals, torch_rows, torch_sweep
+from nmfab.algorithms import frame, torch_ahals, torch_hals, torch_rows, torch_sweep
 from nmfab.algorithms.torch_amu import Extrapolated, torch_amu
 from nmfab.algorithms.torch_mu import torch_mu
 from nmfab.algorithms.torch_plain import TOGETHER, plain_updates
@@ -163,9 +163,10 @@ def test_hals_in_blocks_of_rows_is_hals_row_after_row(shape, rank, inner, thread
                     torch.testing.assert_close(ours, theirs[:count], rtol=0, atol=1e-7 * size)
 
 
-def test_hals_of_several_ranks_shares_a_call():
+@pytest.mark.parametrize("name", ["torch_hals", "torch_ahals"])
+def test_hals_of_several_ranks_shares_a_call(name):
     settings = [
-        {"algorithm": "torch_hals", "beta": 2, "init": "random", "rank": rank, "stop": 20}
+        {"algorithm": name, "beta": 2, "init": "random", "rank": rank, "stop": 20}
         for rank in (20, 2, 4)
     ]
     V = noisy()
@@ -173,6 +174,84 @@ def test_hals_of_several_ranks_shares_a_call():
         alone = frame.factorize(setting, V)
         model, expected = (one["W"] @ one["H"] for one in (result, alone))
         assert abs(model - expected).max() < 1e-5 * expected.max()
+
+
+def descend(factor, other, V, inner):
+    """Return `factor` after passes of HALS over its rows, V ≈ otherᵀ · factor."""
+    factor = factor.copy()
+    for _ in range(inner):
+        for k, row in enumerate(other):
+            rest = V - other.T @ factor + np.outer(row, factor[k])
+            if row.any():
+                factor[k] = np.maximum(row @ rest / (row @ row), 0)
+    return factor
+
+
+def extrapolated_hals(V, Wt, H, inner, iterations, delay):
+    """Return W and H of algorithm 2 of Ang and Gillis, as it is written there."""
+    ahead_H, ahead_W, alpha, ceiling, error, undone = H, Wt, 0.5, 1.0, np.inf, 0
+    for count in range(iterations):
+        a = alpha if count >= delay else 0
+        found_H = descend(ahead_H, ahead_W, V, inner)
+        ahead_H = np.maximum(found_H + a * (found_H - H), 0)
+        found_W = descend(ahead_W, ahead_H, V.T, inner)
+        ahead_W = np.maximum(found_W + a * (found_W - Wt), 0)
+        before, error = error, np.linalg.norm(V - found_W.T @ ahead_H)
+        if count >= delay and error > before:
+            ahead_H, ahead_W, undone = H, Wt, undone + 1
+            ceiling, alpha = alpha, alpha / 1.5
+            continue
+        H, Wt = found_H, found_W
+        if count >= delay:
+            alpha, ceiling = min(ceiling, 1.01 * alpha), min(1, 1.005 * ceiling)
+    return Wt.T, H, undone
+
+
+@pytest.mark.parametrize("shape", [(30, 41), (53, 20)])
+@pytest.mark.parametrize("inner", [1, 4])
+def test_extrapolated_hals_is_that_of_the_paper(shape, inner, threads, monkeypatch):
+    V, W, H = problem(*shape, rank=4)
+    monkeypatch.setattr(torch_ahals, "DELAY", 3)
+    undone = 0
+    for work in (1, 1 << 40):
+        monkeypatch.setattr(torch_rows, "THREAD_WORK", work)
+        for count in (1, 3):
+            found = last(torch_ahals.torch_ahals(V, W[:count], H[:count], inner=inner), 25)
+            plain = last(torch_ahals.plain_updates(V, W[:count], H[:count], inner), 25)
+            for i in range(count):
+                *expected, times = extrapolated_hals(
+                    V.numpy(), W[i].numpy().T, H[i].numpy(), inner, 25, 3
+                )
+                undone += times
+                for ours in (found, plain):
+                    np.testing.assert_allclose(ours[0][i] @ ours[1][i], expected[0] @ expected[1],
+                                               rtol=1e-6, atol=1e-8)  # fmt: skip
+    assert undone > 0
+
+
+@pytest.mark.parametrize("delay", [0, 1000])
+def test_without_extrapolation_it_is_hals(delay, monkeypatch):
+    monkeypatch.setattr(torch_ahals, "DELAY", delay)
+    V, W, H = problem(30, 41, rank=4)
+    for update_W in (False, True)[: 1 + bool(delay)]:
+        options = {"inner": 3, "update_W": update_W}
+        for ours, theirs in zip(
+            last(torch_ahals.torch_ahals(V, W[:1], H[:1], **options)),
+            last(torch_hals.torch_hals(V, W[:1], H[:1], **options)),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_extrapolation_arrives_where_hals_would_later():
+    V = noisy(60, 80)
+    setting = {"beta": 2, "init": "nndsvda", "rank": 5, "dtype": "float64"}
+    options = {"torch_hals.inner": 4}
+    there = frame.factorize({"algorithm": "torch_hals", "stop": 3000, **options, **setting}, V)
+    hals = frame.factorize({"algorithm": "torch_hals", "stop": 60, **options, **setting}, V)
+    ours = frame.factorize({"algorithm": "torch_ahals", "stop": 60, **setting}, V)
+    limit = there["loss"][-1]
+    assert ours["loss"][-1] - limit < 0.5 * (hals["loss"][-1] - limit)
 
 
 @pytest.mark.parametrize("beta", BETAS)

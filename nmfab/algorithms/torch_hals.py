@@ -53,15 +53,27 @@ def plain_updates(V, W, H, inner=1, update_W=True):
     H = H.contiguous()
     Wt = W.mT.contiguous()  # its rows are what is swept
     while True:
-        _sweep(H, Wt @ V, Wt @ Wt.mT, inner)
+        sweep_rows(H, Wt @ V, Wt @ Wt.mT, inner)
         if update_W:
             # H Vᵀ would read V against its order in memory
-            _sweep(Wt, (V @ H.mT).mT.contiguous(), H @ H.mT, inner)
+            sweep_rows(Wt, (V @ H.mT).mT.contiguous(), H @ H.mT, inner)
         yield Wt.mT, H
 
 
-def _sweep(rows, products, gram, inner):
-    """Set each row k to max(0, row + (products_k − gram_k · rows) / gram_kk), in place."""
+def sweep_rows(rows, products, gram, inner):
+    """Set each row k to max(0, row + (products_k − gram_k · rows) / gram_kk), in place.
+
+    Parameters
+    ----------
+    rows : tensor [shape=(..., rank, n)]
+        What is minimized over; returned as well.
+    products : tensor [shape=(..., rank, n)]
+        The other factor's rows times V.
+    gram : tensor [shape=(..., rank, rank)]
+        Products of the other factor's rows.
+    inner : int
+        Passes.
+    """
     import torch
 
     tiny = torch.finfo(rows.dtype).tiny
@@ -71,3 +83,4 @@ def _sweep(rows, products, gram, inner):
             step = products[..., k, :] - (gram[..., k : k + 1, :] @ rows)[..., 0, :]
             row = rows[..., k, :]
             row.add_(step.div_(square)).clamp_(min=0)
+    return rows

@@ -57,6 +57,11 @@ class Part:
 
     def minimize(self, gram, inner):
         """Pass `inner` times over the rows; `gram` is that of the other factor."""
+        self.solve(gram, inner)
+        self.close()
+
+    def solve(self, gram, inner):
+        """Pass over the rows, and leave what is derived from them as it was."""
         import torch
 
         if self.on_long:
@@ -70,6 +75,11 @@ class Part:
                 for begin, block, weights, row in rows:
                     torch.addmv(begin, block, weights, alpha=-1, out=self.row)
                     torch.clamp_min(self.row, 0, out=row)
+
+    def close(self):
+        """Renew what is derived from the rows: columns and gram."""
+        import torch
+
         self.columns.copy_(self.rows.mT)
         torch.mm(self.rows, self.columns, out=self.gram)
 
@@ -77,9 +87,9 @@ class Part:
         """Divide by G_kk; a component whose G_kk is 0 is told to stay as it is."""
         diagonal = gram.diagonal()
         dead = diagonal == 0
-        square = diagonal.masked_fill(dead, 1)[:, None]
-        self.products.div_(square)
-        weights = gram / square
+        self.square = diagonal.masked_fill(dead, 1)[:, None]
+        self.products.div_(self.square)
+        weights = gram / self.square
         weights.diagonal().copy_(-dead.to(gram.dtype))
         self.outside.copy_(weights)
         for a in range(0, len(gram), ROWS):
@@ -88,14 +98,24 @@ class Part:
 
 
 class Problem:
-    """One factorization: the parts of H and of W, and the grams."""
+    """One factorization: the parts of H and of W, and the gram of W."""
+
+    part = Part
 
     def __init__(self, X, W, H, cuts):
         W, H = (Side(factor, factor.mT.contiguous()) for factor in (W, H))
         by_columns = len(X) == H.rows.shape[1]
-        self.H = [Part(X, H, W, a, b, by_columns) for a, b in cuts(H.rows.shape[1])]
-        self.W = [Part(X, W, H, a, b, not by_columns) for a, b in cuts(W.rows.shape[1])]
+        self.H = [self.part(X, H, W, a, b, by_columns) for a, b in cuts(H.rows.shape[1])]
+        self.W = [self.part(X, W, H, a, b, not by_columns) for a, b in cuts(W.rows.shape[1])]
         self.gram_W = W.rows @ W.columns
+
+    def iterate(self, each, inner, update_W):
+        """Minimize over H, then over W; ``each(parts, function)`` calls it with every part."""
+        each(self.H, lambda part: part.minimize(self.gram_W, inner))
+        if update_W:
+            gram = total(part.gram for part in self.H)
+            each(self.W, lambda part: part.minimize(gram, inner))
+            self.gram_W = total(part.gram for part in self.W)
 
 
 class Sweeps:
@@ -110,9 +130,11 @@ class Sweeps:
     inner : int
         Passes over the rows of a factor in each iteration.
     update_W : bool
+    kind : type
+        Of the problems.
     """
 
-    def __init__(self, V, W, H, inner, update_W):
+    def __init__(self, V, W, H, inner, update_W, kind=Problem):
         import torch
 
         X = (V.mT if V.shape[1] >= V.shape[0] else V).contiguous()
@@ -126,7 +148,7 @@ class Sweeps:
         for i in range(len(W)):
             rank = rank_of(W[i], H[i])
             cuts = _one if i < whole else lambda length: _parts(length, count)
-            self.problems.append(Problem(X, self.Wt[i, :rank], self.H[i, :rank], cuts))
+            self.problems.append(kind(X, self.Wt[i, :rank], self.H[i, :rank], cuts))
         self.lists = [self.problems[i:whole:count] for i in range(count)]
         self.shared = self.problems[whole:]
 
@@ -148,20 +170,19 @@ class Sweeps:
         if self.lists[0]:
             self.crew.run([lambda own=own: self._whole(own) for own in self.lists])
         for problem in self.shared:
-            self._together(problem.H, problem.gram_W)
-            if self.update_W:
-                self._together(problem.W, _gram(problem.H))
-                problem.gram_W = _gram(problem.W)
+            problem.iterate(self._together, self.inner, self.update_W)
 
     def _whole(self, problems):
         for problem in problems:
-            problem.H[0].minimize(problem.gram_W, self.inner)
-            if self.update_W:
-                problem.W[0].minimize(problem.H[0].gram, self.inner)
-                problem.gram_W = problem.W[0].gram
+            problem.iterate(_in_turn, self.inner, self.update_W)
 
-    def _together(self, parts, gram):
-        self.crew.run([lambda part=part: part.minimize(gram, self.inner) for part in parts])
+    def _together(self, parts, function):
+        self.crew.run([lambda part=part: function(part) for part in parts])
+
+
+def _in_turn(parts, function):
+    for part in parts:
+        function(part)
 
 
 def _one(length):
@@ -175,5 +196,6 @@ def _parts(length, count):
     ]
 
 
-def _gram(parts):
-    return sum(part.gram for part in parts)
+def total(grams):
+    """Return the sum of what the parts have, in their order."""
+    return sum(grams)

@@ -1,4 +1,4 @@
-"""Multiplicative updates on a CPU: one sweep over V per iteration, in blocks that stay in cache.
+"""Multiplicative updates, one sweep over V per iteration: on a CPU in blocks that stay in cache.
 
 V is seen as X ≈ B Aᵀ, its longer side first: (X, B, A) is (Vᵀ, Hᵀ, W) where V has more columns than
 rows, (V, W, Hᵀ) otherwise. For a block of X's rows the model, the update of B's rows and then, with
@@ -300,14 +300,16 @@ class Sweeps:
                     self.by_columns,
                 )
             )
-        work = X.numel() * W.shape[-1]
-        self.crew = Crew(min(torch.get_num_threads(), max(1, len(betas) * work // THREAD_WORK)))
+        work = len(betas) * X.numel() * W.shape[-1]
+        self.on_cpu = X.device.type == "cpu"
+        most = torch.get_num_threads() if self.on_cpu else 1
+        self.crew = Crew(min(most, max(1, work // THREAD_WORK)))
         self._assign(X)
 
     def _assign(self, X):
         """Give whole problems to each thread, and share out those that are left over."""
         count, (long, short) = self.crew.count, X.shape
-        rows = max(LEAST_ROWS, BLOCK_BYTES // (short * X.element_size()))
+        rows = max(LEAST_ROWS, BLOCK_BYTES // (short * X.element_size())) if self.on_cpu else long
         rank = self.raised.shape[-1]
         most = long if any(problem.beta == 2 for problem in self.problems) else min(rows, long)
         cells = min(rows, long) * short if any(p.beta != 2 for p in self.problems) else 0
