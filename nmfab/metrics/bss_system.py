@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import scipy.fft
-import scipy.linalg
 
 from nmfab.base.errors import ComputationError
 from nmfab.base.resources import current_resources
@@ -132,6 +130,8 @@ def correlate(first, second, taps, remembered=lambda key, make: make()):
     -------
     np.ndarray [shape=(len(first), len(second), taps)]
     """
+    import scipy.fft
+
     length = max(_BLOCK, scipy.fft.next_fast_len(4 * taps, real=True))
     step = length - taps + 1
     blocks = -(-first.shape[-1] // step)
@@ -154,6 +154,8 @@ def _block_spectra(signals, span, step, length, before):
     A block without its past stands where it would stand with it, so that lag k of the product is
     lag k of the signals.
     """
+    import scipy.fft
+
     held = np.zeros((len(signals), len(span), length))
     for place, index in enumerate(span):
         begin = index * step - before
@@ -231,6 +233,8 @@ def schur(lags):
 
 def solve(factor, right):
     """Return the solution for a factor of a `System` and right-hand sides in columns."""
+    import scipy.linalg
+
     return scipy.linalg.cho_solve((factor, True), right, check_finite=False)
 
 
