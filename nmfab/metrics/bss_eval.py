@@ -18,7 +18,7 @@ time is turned into float64, in which everything is computed, so that a long tra
 import numpy as np
 
 from nmfab.base.errors import ComputationError, UsageError
-from nmfab.metrics.bss_system import SILENCE, correlate, floating, prepare, solve, workers
+from nmfab.metrics.bss_system import SILENCE, by_bin, correlate, floating, prepare, solve, workers
 
 VERSION = 1
 RATIOS = ("sdr", "isr", "sir", "sar")
@@ -190,7 +190,10 @@ def _band_energies(truth, guess, shared, own):
     """Return the sums over the bins given of the squared moduli that `frame_energies` names."""
     sources, channels, frames, bins = truth.shape
     inputs = truth.reshape(sources * channels, frames, bins)
-    everything = np.einsum("atf,ajcf->jctf", inputs, shared)
+    outputs = shared.reshape(sources * channels, sources * channels, bins)
+    # a product of matrices at each bin takes half the time of one sum over all of them
+    products = by_bin(inputs).mT @ by_bin(outputs)
+    everything = np.ascontiguousarray(products.T).reshape(guess.shape)
     spatial = np.einsum("jatf,jacf->jctf", truth, own)
 
     def energy(spectrum):

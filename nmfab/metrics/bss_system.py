@@ -6,7 +6,7 @@ the square of its size, and Cholesky would take the cube.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -140,10 +140,11 @@ def correlate(first, second, taps, remembered=lambda key, make: make()):
         span = range(start, min(start + _BLOCKS_AT_ONCE, blocks))
         early = remembered(
             ("blocks", start, taps),
-            lambda: _block_spectra(first, span, step, length, before=taps - 1).conj(),  # noqa: B023
+            lambda: by_bin(_block_spectra(first, span, step, length, before=taps - 1).conj()),  # noqa: B023
         )
-        late = _block_spectra(second, span, step, length, before=0)
-        total = total + np.einsum("akf,bkf->abf", early, late)
+        late = by_bin(_block_spectra(second, span, step, length, before=0))
+        total = total + early @ late.mT
+    total = np.moveaxis(total, 0, -1)
     lags = scipy.fft.irfft(total, n=length, workers=workers())
     return lags[..., :taps]
 
@@ -165,6 +166,11 @@ def _block_spectra(signals, span, step, length, before):
     return scipy.fft.rfft(held, overwrite_x=True, workers=workers())
 
 
+def by_bin(spectra):
+    """Return spectra with bins first, where a product of matrices at each is a third of a sum."""
+    return np.ascontiguousarray(np.moveaxis(spectra, -1, 0))
+
+
 def _factors(lags, loading, least):
     """Return the Cholesky factors of several systems, or None where a pivot is below `least`.
 
@@ -180,7 +186,8 @@ def _factors(lags, loading, least):
     diagonal = np.arange(lags.shape[1])
     lags[:, diagonal, diagonal, 0] += loading + np.finfo(np.float64).eps
     try:
-        factors = schur(lags)
+        with _blas().limit(limits=1, user_api="blas"):
+            factors = schur(lags)
     except np.linalg.LinAlgError:
         return None
     pivots = np.diagonal(factors, axis1=1, axis2=2) ** 2
@@ -235,7 +242,20 @@ def solve(factor, right):
     """Return the solution for a factor of a `System` and right-hand sides in columns."""
     import scipy.linalg
 
-    return scipy.linalg.cho_solve((factor, True), right, check_finite=False)
+    with _blas().limit(limits=1, user_api="blas"):
+        return scipy.linalg.cho_solve((factor, True), right, check_finite=False)
+
+
+@cache
+def _blas():
+    """Return the BLAS libraries, to be kept at one thread where several are slower.
+
+    OpenBLAS shares out few columns so that each thread goes through the whole triangle.
+    """
+    import scipy.linalg  # noqa: F401 - its BLAS must be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def workers():
