@@ -67,6 +67,13 @@ def build_parser(experiment):
     add("--device", default="cpu", choices=["cpu", "cuda", "auto"], help="of torch (cpu)")
     add("--threads", type=_positive, metavar="N", help="threads of each job (the cores shared)")
     add("--refresh", choices=STAGES, metavar="STAGE", help=f"compute again from {'|'.join(STAGES)}")
+    add(
+        "--timing",
+        action="store_true",
+        help="with -c: compute factorizations one by one, alone, and keep their seconds; one that "
+        "exists keeps its arrays and is computed once more for its seconds, which -c tells. With "
+        "-d, -e: a column of those seconds, – where they cannot be compared",
+    )
     add("--fail-fast", action="store_true", help="stop at the first failure")
     add("-P", "--progress", action="store_true", help="progress bar, as always at a terminal")
     add("--yes", action="store_true", help="do not ask")
@@ -130,6 +137,7 @@ def _configure(experiment, options):
     experiment.cache = options.cache or experiment.cache
     experiment.device = options.device
     experiment.threads = options.threads
+    experiment.timing = options.timing
     if options.threads is None and (options.compute or 1) > 1:
         experiment.threads = max(1, (os.cpu_count() or 1) // options.compute)
     experiment.track_choice = _tracks(options.tracks)

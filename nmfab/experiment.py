@@ -41,6 +41,7 @@ class Experiment:
         self.plugins = []
         self.device = "cpu"
         self.threads = None
+        self.timing = False
         self.track_choice = None
         self._fixed = dict(fixed or {})
         self._plans = {}
@@ -113,8 +114,9 @@ class Experiment:
             roots=tuple(data_roots(self.data)),
             plugins=tuple(self.plugins),
             device=resolve_device(self.device),
-            threads=self.threads,
+            threads=self.threads or (os.cpu_count() if self.timing else None),
             refresh=refresh,
+            timing=self.timing,
         )
 
     def select(self, selector=None):
@@ -228,7 +230,8 @@ class Experiment:
     def results(self, selector=None):
         """Return the scores that exist of the selected settings, and what is missing.
 
-        The datasets need not be on this machine.
+        The datasets need not be on this machine. Where `timing` is set the seconds of the
+        factorizations are among the scores, as far as they may be compared.
 
         Returns
         -------
@@ -236,21 +239,25 @@ class Experiment:
         """
         from nmfab.results import Results
         from nmfab.runner import visit
+        from nmfab.scores import scores_of
+        from nmfab.timing import comparable, timing_of
 
         settings = self.select(selector)
         units, absent = self.units(settings, cached=True)
-        rows, missing = [], []
+        rows, missing, timings = [], [], []
         for (index, _, name, track), pipeline, graph in visit(self.context(), units):
-            scores, reason = _scores(pipeline, graph)
+            scores, reason = scores_of(pipeline, graph)
             if scores is None:
                 missing.append((settings[index], name, track, reason))
             else:
                 rows.append((settings[index], name, track, scores))
+                timings.append(timing_of(pipeline, graph) if self.timing else None)
         for name, (_, reason) in absent.items():
             for setting in settings:
                 if setting.parameters["dataset"] == name:
                     missing.append((setting, name, None, reason))
-        return Results(self.task, self.grid, settings, rows, missing)
+        seconds, told = comparable(timings) if self.timing else (None, "")
+        return Results(self.task, self.grid, settings, rows, missing, seconds, told)
 
     def load(self, node, selector, track=None):
         """Return the cached arrays of one node of one setting on one track.
@@ -366,22 +373,6 @@ class Experiment:
         for _, pipeline, graph in visit(self.context(), chosen):
             if pipeline.place.folder.is_dir():
                 yield pipeline, graph
-
-
-def _scores(pipeline, graph):
-    """Return the metrics of one unit, or None and why there are none."""
-    name = graph.target.name
-    try:
-        if not pipeline.place.folder.is_dir():
-            return None, "not computed"
-        if pipeline.exists(graph, name):
-            arrays = pipeline.get(graph, name)
-            pipeline.release(graph)
-            return {metric: float(value) for metric, value in arrays.items()}, ""
-        reasons = [pipeline.place.failure(pipeline.key(graph, node)) for node in graph.order()]
-    except NmfabError as error:
-        return None, str(error)
-    return None, next((reason for reason in reasons if reason), "not computed")
 
 
 def default_cache():

@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from nmfab.base.errors import NmfabError
-from nmfab.pipeline import libraries
+from nmfab.provenance import libraries
 from nmfab.runner import visit
+from nmfab.timing import untimed
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,9 @@ def _fates(pipeline, graph, told):
         if fresh:
             yield name, "compute", "nothing of this track has been computed"
         elif pipeline.exists(graph, name):
+            if pipeline.timing and name in untimed(pipeline, graph):
+                yield name, "time", "its seconds have not been measured alone here"
+                continue
             yield name, "reuse", _library_changes(pipeline, graph, name)
         else:
             yield name, "compute", _why_missing(pipeline, graph, name, told)

@@ -1,21 +1,19 @@
 """One track through the nodes that its settings ask for, skipping every artifact that exists."""
 
-import importlib.metadata
 import logging
 import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.registry import version_of
-from nmfab.base.resources import current_resources
 from nmfab.base.types import STAGES
 from nmfab.base.values import canonical, digest
+from nmfab.provenance import provenance
 from nmfab.store import FIT
+from nmfab.timing import measurable, measured, warm_up
 
-_LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "nn_fac", "librosa", "mir_eval", "museval")
 _log = logging.getLogger("nmfab.pipeline")
 
 
@@ -87,16 +85,18 @@ class Graph:
 
 @dataclass
 class Tally:
-    """What a job did: nodes computed and reused by name, and the seconds that computing took."""
+    """What a job did: nodes computed, reused and timed by name, and the seconds of computing."""
 
     computed: Counter = field(default_factory=Counter)
     reused: Counter = field(default_factory=Counter)
+    timed: Counter = field(default_factory=Counter)
     seconds: Counter = field(default_factory=Counter)
 
     def add(self, other):
         """Add another job's tally."""
         self.computed.update(other.computed)
         self.reused.update(other.reused)
+        self.timed.update(other.timed)
         self.seconds.update(other.seconds)
 
 
@@ -113,14 +113,16 @@ class TrackPipeline:
         One of its tracks.
     refresh : str, optional
         The first stage that is computed again although its artifacts exist.
+    timing : Resources, optional
+        Compute each factorization alone, and keep its seconds with these; see `nmfab.timing`.
     """
 
-    def __init__(self, store, dataset, track_id, refresh=None):
+    def __init__(self, store, dataset, track_id, refresh=None, timing=None):
         self.store, self.dataset, self.track_id = store, dataset, track_id
         self.place = store.place(dataset.name, track_id)
         self.tally = Tally()
         self._refresh = STAGES.index(refresh) if refresh else len(STAGES)
-        self._renewed = set()
+        self._renewed, self.timing = set(), timing
         self._track = None
         self._fingerprints = None
         self._parts = {}
@@ -242,7 +244,7 @@ class TrackPipeline:
 
     def unsaved(self, graph, node):
         """Return the arrays of a node that reads the graph's and is itself not kept."""
-        return node.compute(dict(node.params), **self._arguments(graph, node))
+        return node.compute(dict(node.params), **self.arguments(graph, node))
 
     def release(self, graph):
         """Forget the arrays of a finished setting, all but the features, which others share."""
@@ -257,14 +259,17 @@ class TrackPipeline:
 
     def _compute(self, graph, node, key):
         try:
-            arguments = self._arguments(graph, node)
+            arguments = self.arguments(graph, node)
         except NodeFailure:
             raise
         except Exception as error:
             self._fail(node, key, error)
             raise self._failed[key] from error
         identity = graph.batch_identity(node)
-        group = [graph] if identity is None else self._missing_of(node.name, identity, graph)
+        alone = identity is None or self.timing
+        group = [graph] if alone else self._missing_of(node.name, identity, graph)
+        if self.timing and measurable(node):
+            warm_up(node, arguments)
         if node.compute_batch is None or len(group) == 1:
             self._run([(graph, key)], node, lambda: [node.compute(dict(node.params), **arguments)])
         else:
@@ -282,7 +287,8 @@ class TrackPipeline:
                 by_key.setdefault(key, other)
         return list(by_key.values())
 
-    def _arguments(self, graph, node):
+    def arguments(self, graph, node):
+        """Return the arrays of parts and nodes that a node is given, computed where need be."""
         if node.fit_tracks is not None:
             return self._fit_arguments(graph, node)
         arguments = {graph.nodes[s].short_name: self.get(graph, s) for s in node.inputs}
@@ -346,16 +352,10 @@ class TrackPipeline:
                 self._save(graph, own, key, dict(result), seconds / len(pairs), len(pairs))
 
     def _save(self, graph, node, key, arrays, seconds, batch):
-        resources = current_resources()
-        provenance = {
-            "recipe": self.recipe(graph, node.name),
-            "seconds": seconds,
-            "batch": batch,
-            "device": resources.device,
-            "threads": resources.threads,
-            "libraries": libraries(),
-        }
-        self.place_of(node).write(node, key, arrays, provenance)
+        told = provenance(self.recipe(graph, node.name), seconds, batch)
+        if self.timing and measurable(node):
+            told["timing"] = measured(arrays, seconds)
+        self.place_of(node).write(node, key, arrays, told)
         if node.fit_tracks is not None:
             self.place_of(node).flush()
         self._arrays[key] = arrays
@@ -376,15 +376,3 @@ def _outcome(compute, params, arguments):
         return compute(params, **arguments)
     except Exception as error:  # noqa: BLE001 - told as this problem's failure
         return error
-
-
-@cache
-def libraries():
-    """Return the versions of nmfab and of the libraries that its results come from."""
-    found = {}
-    for name in ("nmfab", *_LIBRARIES):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

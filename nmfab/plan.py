@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import product
 
 from nmfab.base.errors import NmfabError
+from nmfab.base.lazy import deferred
 from nmfab.base.values import canonical, canonical_json
 from nmfab.factors import Checker, holds, identity, override, token
 from nmfab.selection import selected
@@ -302,8 +303,12 @@ def _reserved_names():
 
 
 def _doce():
-    """Return doce: imported late, for it takes most of a second and wakes pandas and PyTables."""
-    import doce
+    """Return doce: imported late, and what it imports for tables of its own not before it is used.
+
+    pandas and PyTables take four fifths of its import, and a plan needs neither.
+    """
+    with deferred("pandas", "tables", "smtplib"):
+        import doce
 
     return doce
 

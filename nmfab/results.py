@@ -13,7 +13,9 @@ from nmfab.base.registry import unknown
 from nmfab.base.values import canonical, canonical_json, same
 from nmfab.selector import format_terms
 from nmfab.summary import Block, Comparison, Row, Summary, cell_of, mark_best
+from nmfab.tasks import Metric
 
+SECONDS = Metric("seconds of the factorization, alone", higher_is_better=False, unit="s")
 FEWEST_TRACKS = 6  # a two-sided signed-rank test on five pairs cannot go below p = .0625
 
 
@@ -32,11 +34,27 @@ class Results:
         Setting, dataset, track, and metric → number.
     missing : iterable of (Setting, str, str or None, str)
         Setting, dataset, track (None: the whole dataset) and the reason.
+    seconds : sequence of float, optional
+        Of the factorization, one for each of `rows`: a column of its own.
+    seconds_told : str
+        Where they were measured, or why there are none.
+
+    Attributes
+    ----------
+    metrics : dict
+        Name and `Metric`: the task's, and ``seconds`` where they are given.
     """
 
-    def __init__(self, task, grid, settings, rows, missing=()):
+    def __init__(self, task, grid, settings, rows, missing=(), seconds=None, seconds_told=""):
         self.task, self.grid, self.settings = task, grid, list(settings)
         self.rows, self.missing = list(rows), list(missing)
+        self.metrics, self.seconds_told = dict(task.metrics), seconds_told
+        if seconds is not None:
+            self.metrics["seconds"] = SECONDS
+            self.rows = [
+                (*row[:3], {**row[3], "seconds": own})
+                for row, own in zip(self.rows, seconds, strict=True)
+            ]
         self._scores = {}
         for setting, _, track, scores in self.rows:
             self._scores.setdefault(setting, {})[track] = scores
@@ -47,10 +65,10 @@ class Results:
         A missing result is there too, with its reason as status and no metric.
         """
         for setting, dataset, track, scores in self.rows:
-            numbers = {name: scores.get(name, math.nan) for name in self.task.metrics}
+            numbers = {name: scores.get(name, math.nan) for name in self.metrics}
             yield {**self._labels(setting, dataset, track), "status": "done", **numbers}
         for setting, dataset, track, reason in self.missing:
-            numbers = dict.fromkeys(self.task.metrics, math.nan)
+            numbers = dict.fromkeys(self.metrics, math.nan)
             yield {**self._labels(setting, dataset, track), "status": reason, **numbers}
 
     def _labels(self, setting, dataset, track):
@@ -70,14 +88,14 @@ class Results:
 
         # As objects first: a column of 1, 2 and None would turn into 1.0, 2.0 and NaN.
         frame = pd.DataFrame(list(self.records()), columns=self.column_names(), dtype=object)
-        numbers = dict.fromkeys(self.task.metrics, float)
+        numbers = dict.fromkeys(self.metrics, float)
         whole = [name for name in frame if not frame[name].isna().any()]
         return frame.astype(numbers).astype(frame[whole].infer_objects().dtypes)
 
     def column_names(self):
         """Return the columns of the long table."""
         factors = [name for name in self.grid.factors if name != "dataset"]
-        return ["dataset", *factors, "kind", "track", "status", *self.task.metrics]
+        return ["dataset", *factors, "kind", "track", "status", *self.metrics]
 
     def summary(self, metrics=None, across="seed"):
         """Return means over tracks, per setting, dataset and protocol.
@@ -153,7 +171,7 @@ class Results:
         return p["dataset"], format_terms(self.task.protocol_of(p)).replace(",", ", ") or None
 
     def _metrics(self, names):
-        known = self.task.metrics
+        known = self.metrics
         for name in names or ():
             if name not in known:
                 raise UsageError(unknown("metric", name, known))

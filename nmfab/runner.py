@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nmfab.base.errors import ComputationError, NmfabError
+from nmfab.base.errors import ComputationError, NmfabError, UsageError
 from nmfab.base.registry import load_plugin
 from nmfab.base.resources import Resources, use_resources
 from nmfab.datasets import DATASETS
 from nmfab.pipeline import Graph, Tally, TrackPipeline
 from nmfab.store import Store
 from nmfab.tasks import TASKS
+from nmfab.timing import measure, untimed
 
 _log = logging.getLogger("nmfab.runner")
 
@@ -42,6 +43,8 @@ class Context:
         Threads of each job; as the libraries choose where None.
     refresh : str, optional
         The first stage to compute again.
+    timing : bool
+        Whether each factorization is computed alone and measured.
     ticks : Path, optional
         A folder where each process counts the units that it has done.
     """
@@ -54,6 +57,7 @@ class Context:
     device: str = "cpu"
     threads: int | None = None
     refresh: str | None = None
+    timing: bool = False
     ticks: Path | None = None
 
     def store(self):
@@ -64,9 +68,13 @@ class Context:
         """Return a dataset by name."""
         return DATASETS[name](self.roots)
 
+    def measured_on(self):
+        """Return the resources that seconds are to be told for; None where none are measured."""
+        return Resources(self.device, self.threads) if self.timing else None
+
     def pipeline(self, dataset, track):
         """Return the pipeline of one track of a dataset."""
-        return TrackPipeline(self.store(), dataset, track, self.refresh)
+        return TrackPipeline(self.store(), dataset, track, self.refresh, self.measured_on())
 
 
 @dataclass(frozen=True)
@@ -132,8 +140,18 @@ def run(context, units, *, jobs=1, fail_fast=False, progress=None):
     Returns
     -------
     Report
+
+    Raises
+    ------
+    UsageError
+        If seconds are to be measured and there is more than one process.
     """
     start = time.perf_counter()
+    if context.timing and jobs > 1:
+        raise UsageError(
+            f"--timing measures each factorization alone, and {jobs} jobs share the machine: "
+            "leave out their number"
+        )
     report = Report()
     with _heard(report.warnings, context):
         pending = _missing_units(context, units, report)
@@ -203,7 +221,7 @@ def _missing_units(context, units, report):
     for (index, parameters, dataset, track), pipeline, graph in visit(context, units):
         by_track[dataset, track].append((index, parameters))
         try:  # a track never computed is read by its job, beside the others
-            exists = pipeline.place.folder.is_dir() and pipeline.exists(graph, graph.target.name)
+            exists = pipeline.place.folder.is_dir() and _is_done(pipeline, graph)
         except NmfabError:
             exists = False  # its job will say why
         existing[dataset, track, graph.target.name] += exists
@@ -215,6 +233,11 @@ def _missing_units(context, units, report):
             report.tally.reused[target] += count
     # all settings of an unfinished track: batches are formed from the whole selection
     return {place: settings for place, settings in by_track.items() if place in missing}
+
+
+def _is_done(pipeline, graph):
+    done = pipeline.exists(graph, graph.target.name)
+    return done and not (pipeline.timing and untimed(pipeline, graph))
 
 
 def _fit_jobs(context, pending):
@@ -309,14 +332,15 @@ def _compute_settings(context, job, pipeline, report):
             if job.fit_only:
                 _compute_fits(pipeline, graph)
                 continue
-            if pipeline.exists(graph, graph.target.name):
-                report.reused += 1
-                pipeline.tally.reused[graph.target.name] += 1
-                _tick(context, "r")
-            else:
+            exists = pipeline.exists(graph, graph.target.name)
+            if not exists:
                 pipeline.get(graph, graph.target.name)
-                report.computed += 1
-                _tick(context, "c")
+            if context.timing:
+                measure(pipeline, graph)
+            report.reused += exists
+            report.computed += not exists
+            pipeline.tally.reused[graph.target.name] += exists
+            _tick(context, "r" if exists else "c")
         except NmfabError as error:
             if job.fit_only:
                 continue  # the jobs that read it will say so

@@ -165,6 +165,19 @@ class Place:
             _write(path, lambda file: _fill_group(file, arrays, provenance))
         self._failure(key).unlink(missing_ok=True)
 
+    def annotate(self, node, key, more):
+        """Add to the provenance of an artifact that has a file of its own; its arrays stay."""
+        path = self._file(node, key)
+        with _open(path) as source:
+
+            def fill(file):
+                for name in source:
+                    source.copy(name, file)
+                told = json.loads(source.attrs["provenance"]) | more
+                file.attrs["provenance"] = json.dumps(told)
+
+            _write(path, fill)
+
     def flush(self):
         """Write the small artifacts that wait into one shard."""
         if not self._pending:

@@ -3,6 +3,7 @@
 python scripts/bench_bss_eval.py               a MUSDB18-HQ track of $NMFAB_DATA, else pink noise
 python scripts/bench_bss_eval.py --long        a 4-minute track too: seconds and peak memory
 python scripts/bench_bss_eval.py --json FILE   the same figures as rows
+python scripts/bench_bss_eval.py --write       into docs/performance.md
 
 Both run in one process with the same number of threads, alternately; medians are printed. Seconds
 are wall time, and "cpu" is what the process's threads used, which says more on a busy machine.
@@ -10,16 +11,15 @@ are wall time, and "cpu" is what the process's threads used, which says more on 
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import performance
 from threadpoolctl import threadpool_limits
 
 from nmfab.base.resources import Resources, use_resources
@@ -131,6 +131,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--long", action="store_true", help="also a 4-minute track")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     parser.add_argument("--only-long", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     with (
@@ -146,33 +147,49 @@ def main():
         command = [sys.executable, __file__, "--only-long", "--threads", str(given.threads)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout))
-    show(rows, error, name, stems, rate, given)
+    text = report(rows, error, name, stems, rate, given)
+    print(text)
     if given.json:
-        given.json.write_text(json.dumps(rows, indent=1))
+        given.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if given.write:
+        performance.put("bss_eval", text)
 
 
-def show(rows, error, name, stems, rate, given):
-    """Print rows as a table that a document can take."""
-    libraries = ", ".join(f"{lib} {version(lib)}" for lib in ("numpy", "scipy", "museval"))
+def report(rows, error, name, stems, rate, given):
+    """Return rows as the page's part."""
     sources, channels, samples = stems.shape
-    print(f"{name}: {sources} stems × {channels} channels × {samples / rate:.1f} s at {rate} Hz")
-    print(f"{platform.processor() or platform.machine()}, {given.threads} threads, {libraries}")
-    print(f"command: {' '.join(['python', *sys.argv])}\n")
-    print("| run | seconds | faster | CPU seconds | faster |\n|---|---|---|---|---|")
-    for row in rows:
-        ratios = [f"{row[n]:.1f}×" if n in row else "" for n in ("faster", "faster_cpu")]
-        print(
-            f"| {row['run']} | {row['seconds']:.2f} | {ratios[0]} | {row['cpu_seconds']:.2f} | "
-            f"{ratios[1]} |"
-        )
-    print(f"\nlargest deviation from museval over all frames and ratios: {error:.1e} dB")
+    lines = performance.head(
+        "BSS Eval v4",
+        ("numpy", "scipy", "museval"),
+        f"{given.threads} threads, medians of {given.repeats} alternating runs",
+    )
+    lines += [
+        f"{name}: {sources} stems × {channels} channels × {samples / rate:.1f} s at {rate} Hz. "
+        "museval has to be beaten 10 times for one set of estimates, 40 times for each of "
+        f"{SETTINGS} that share their references.",
+        "",
+    ]
+    cells = [
+        [
+            row["run"],
+            f"{row['seconds']:.2f}",
+            f"{row['faster']:.1f}×" if "faster" in row else "",
+            f"{row['cpu_seconds']:.2f}",
+            f"{row['faster_cpu']:.1f}×" if "faster_cpu" in row else "",
+        ]
+        for row in rows
+    ]
+    lines += performance.table(["run", "s", "faster", "CPU s", "faster"], cells)
+    lines += ["", f"Largest deviation from museval over all frames and ratios: {error:.1e} dB."]
     for row in rows:
         if "peak_mb" in row:
-            print(
+            lines += [
+                "",
                 f"4 minutes: peak memory of the process {row['peak_mb']:.0f} MB, of which the "
                 f"signals (float32) {row['signals_mb']:.0f} MB; making them took "
-                f"{row['peak_before_mb']:.0f} MB before"
-            )
+                f"{row['peak_before_mb']:.0f} MB before.",
+            ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

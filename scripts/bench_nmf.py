@@ -22,6 +22,7 @@ from pathlib import Path
 import nmf_libraries as libraries
 import nmf_report as report
 import numpy as np
+import performance
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -36,7 +37,6 @@ COMPARED = 10  # iterations after which losses are compared
 PAUSE = 0.1  # seconds before each turn
 TURN, MOST = 0.3, 60  # seconds of a turn, and its most iterations
 CPU = False  # processor time in the place of wall time
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def clock():
@@ -297,7 +297,9 @@ def arguments(argv):
     parser.add_argument("--time-to-loss", action="store_true")
     parser.add_argument("--iterations", type=int, default=500, help="of --time-to-loss")
     parser.add_argument("--seeds", type=int, default=5, help="of --time-to-loss")
-    parser.add_argument("--samples", type=Path, default=ROOT.parent / "shared" / "samples")
+    parser.add_argument(
+        "--samples", type=Path, default=performance.ROOT.parent / "shared" / "samples"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
@@ -350,7 +352,7 @@ def bench(given):
     if given.figure:
         report.draw(rows, given.figure)
     if given.write:
-        report.write(page, ROOT / "docs" / "performance.md", given.device)
+        performance.put("nmf" if given.device == "cpu" else "nmf_cuda", page)
 
 
 if __name__ == "__main__":

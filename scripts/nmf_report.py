@@ -1,14 +1,10 @@
 """What bench_nmf has measured, as Markdown: targets, tables, the page's part, a figure."""
 
-import platform
 import statistics
-import sys
-from pathlib import Path
 
-import nmf_libraries as libraries
+import performance
 import torch
 
-PART = "<!-- nmf{device}: written by scripts/bench_nmf.py -->"
 LARGE = (2049, 5168, 88)
 
 
@@ -26,18 +22,15 @@ def page(rows, losses, races, looks, given, rates):
     rates : tuple of float or None
         Bytes/s and operations/s of the GPU.
     """
-    packages = ("torch", "numpy", "scikit-learn", "nn_fac", "torchnmf")
-    names = ", ".join(f"{n} {libraries.installed(n) or 'not installed'}" for n in packages)
-    name = torch.cuda.get_device_name() if given.device == "cuda" else processor()
+    gpu = given.device == "cuda"
     lines = [
-        f"## Factorization on {'a GPU' if given.device == 'cuda' else 'a CPU'}",
-        "",
-        f"`python scripts/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}`",
-        "",
-        f"{name}, {torch.get_num_threads()} threads, Python {platform.python_version()}, {names}. "
-        f"{'Processor' if given.cpu else 'Wall'} time, medians of {given.runs} alternating runs; a "
-        "figure beside others of its run is comparable, one of another run is not.",
-        "",
+        *performance.head(
+            f"Factorization on a {'GPU' if gpu else 'CPU'}",
+            ("torch", "numpy", "scikit-learn", "nn_fac", "torchnmf"),
+            torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} threads",
+            f"{'processor' if given.cpu else 'wall'} time",
+            f"medians of {given.runs} alternating runs",
+        ),
         *targets(rows, losses, races, looks, rates),
         "",
         *table(rows),
@@ -225,16 +218,6 @@ def race_table(races):
     return lines
 
 
-def processor():
-    """Return the processor's name."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
 def draw(rows, path):
     """Draw bars: milliseconds per iteration of every method, a panel for each problem."""
     import matplotlib.pyplot as plt
@@ -254,12 +237,3 @@ def draw(rows, path):
         axis.set(xscale="log", xlabel="ms per iteration", title=_told(key))
     figure.tight_layout()
     figure.savefig(path)
-
-
-def write(text, path, device):
-    """Put the part into the page, in the place of an older one."""
-    part = PART.format(device=" on a GPU" if device == "cuda" else "")
-    old = path.read_text(encoding="utf-8") if path.exists() else "# Performance\n"
-    before, _, rest = old.partition(part)
-    after = rest.partition(part)[2] if rest else ""
-    path.write_text(f"{before.rstrip()}\n\n{part}\n\n{text}\n{part}\n{after}", encoding="utf-8")

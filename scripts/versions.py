@@ -25,6 +25,7 @@ FOLDERS = ("base", "datasets", "features", "algorithms", "postprocessing", "metr
 # No array depends on these.
 NOT_COMPUTING = {
     "nmfab/base/errors.py",
+    "nmfab/base/lazy.py",
     "nmfab/base/registry.py",
     "nmfab/base/resources.py",
     "nmfab/base/types.py",

@@ -43,7 +43,7 @@ def test_iterations_are_counted(V, register):
     result = frame.factorize({"algorithm": "mine", "beta": 2, "stop": 37}, V)
     assert next(seen) == 37
     assert result["stopped"] == "iterations"
-    assert result["iteration"][[0, 1, 2, -1]].tolist() == [0, 1, 3, 37]
+    assert result["iteration"].tolist() == [0, 1, 10, 37]
     assert len(result["iteration"]) == len(result["loss"]) == len(result["kkt"])
     assert (np.diff(result["iteration"]) > 0).all()
     assert (np.diff(result["seconds"]) >= 0).all()
@@ -51,8 +51,8 @@ def test_iterations_are_counted(V, register):
 
 def test_the_curve_is_that_of_the_same_run_stopped_earlier(V):
     long, short = (frame.factorize({"stop": n}, V) for n in (100, 10))
-    np.testing.assert_array_equal(long["iteration"][:4], short["iteration"][:4])
-    np.testing.assert_array_equal(long["loss"][:4], short["loss"][:4])
+    np.testing.assert_array_equal(long["iteration"][:3], short["iteration"][:3])
+    np.testing.assert_array_equal(long["loss"][:3], short["loss"][:3])
 
 
 def test_the_residual_stops_it(V):
@@ -124,12 +124,12 @@ def test_a_loss_of_the_algorithms_own_is_kept_beside_ours(V, register):
 def test_a_bad_entry_is_refused_by_name(V, register, value, message):
     def broken(V, W, H):
         for i in itertools.count(1):
-            if i == 6:
+            if i == 10:
                 H[1, 2] = value
             yield W, H
 
     register(broken)
-    with pytest.raises(ComputationError, match=f"mine: {message} at iteration 6"):
+    with pytest.raises(ComputationError, match=f"mine: {message} at iteration 10"):
         frame.factorize({"algorithm": "mine", "beta": 2}, V)
 
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"verify", "explain"},
     {"experiment"},
     {"report"},
-    {"results", "runner"},
+    {"results", "runner", "scores"},
     {"summary"},
     {"plan", "pipeline"},
     {"selection"},
@@ -30,7 +30,7 @@ LAYERS = [
     {"selector"},
     {"tasks"},
     ROOMS,
-    {"store", "published"},
+    {"store", "published", "provenance", "timing"},
     {"fingerprints"},
     {"base"},
 ]

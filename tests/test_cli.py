@@ -9,6 +9,7 @@ import toy
 
 from nmfab import cli
 from nmfab.experiment import Experiment
+from nmfab.provenance import libraries
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -142,7 +143,7 @@ def test_explain_tells_changed_parts_and_versions(call, tmp_path, monkeypatch):
 
 def test_explain_tells_of_other_libraries(call, monkeypatch):
     call("-c", "-s", "sums/")
-    changed = {**__import__("nmfab.pipeline").pipeline.libraries(), "numpy": "9.9"}
+    changed = {**libraries(), "numpy": "9.9"}
     monkeypatch.setattr("nmfab.explain.libraries", lambda: changed)
     _, out, _ = call("--explain", "-s", "sums/")
     assert "now 9.9" in out
@@ -260,3 +261,23 @@ def test_an_edited_plugin_alone_runs_again(tmp_path):
     again = outcome()
     assert not again.startswith("computed 0,")
     assert "reused 0" not in again
+
+
+def test_timing_is_told_and_shown_where_it_is_asked_for(call):
+    call("-c", "-s", "sums/")
+    _, out, _ = call("-c", "--timing", "--threads", "1", "-s", "sums/")
+    assert out.startswith("computed 0, reused 12")
+    assert "timed 12 nmf.factorize" in out
+    _, out, _ = call("--explain", "--timing", "--threads", "1", "-s", "sums/")
+    assert "seconds have not been" not in out
+    _, out, _ = call("--explain", "--timing", "--threads", "2", "-s", "sums/")
+    assert "time" in out
+    assert "seconds have not been measured alone here" in out
+    _, out, _ = call("-d", "--timing")
+    assert "seconds [s]" in out
+    assert "measured alone on" in out
+    _, out, _ = call("-d")
+    assert "seconds" not in out
+    status, _, err = call("-c", "2", "--timing")
+    assert status == 2
+    assert "leave out" in err

@@ -346,3 +346,20 @@ assert "doce" in sys.modules
 sys.exit(before != after)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_plan_wakes_no_tables_and_leaves_pandas_whole():
+    program = """
+import sys
+from nmfab.experiment import Experiment
+experiment = Experiment("x", task="structure")
+experiment.add_plan("nmf", dataset="demo", beta=[1, 2])
+assert len(experiment.grid.settings) == 2
+print([name for name in ("pandas", "tables", "scipy", "torch") if name in sys.modules])
+import doce.factor, pandas
+print(doce.factor.pd.DataFrame is pandas.DataFrame, sys.modules["pandas"] is pandas)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["[]", "True True"]

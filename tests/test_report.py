@@ -212,7 +212,7 @@ def test_numbers():
 
 
 def test_a_run_is_told_in_one_line():
-    tally = SimpleNamespace(computed={"nmf.factorize": 4, "features.v": 0})
+    tally = SimpleNamespace(computed={"nmf.factorize": 4, "features.v": 0}, timed={})
     report = SimpleNamespace(computed=0, reused=96, failures=[], seconds=1.234, tally=tally)
     assert runs.outcome(report) == "computed 0, reused 96 in 1.2 s: 4 nmf.factorize"
     report.failures = [

@@ -13,7 +13,12 @@ Zeros, for V of mean 1:
 - in W·H: raised to `WH_FLOOR` wherever a logarithm or a negative power of it is taken.
 """
 
+from contextlib import contextmanager
+from functools import partial
+
 import numpy as np
+
+from nmfab.algorithms.torch_crew import Crew, one_thread
 
 V_FLOOR = 1e-10
 WH_FLOOR = 1e-12
@@ -143,9 +148,17 @@ def stationarity(V, W, H, beta, *, of_W=True, WH=None):
 def _missing(factor, negative, positive, size):
     """Return the decrease that is still to be had, and what it is relative to."""
     gradient = positive - negative
-    larger = factor + (size - factor).clip(0, None)
-    missing = _total(factor * gradient.clip(0, None)) + _total(larger * (-gradient).clip(0, None))
-    return missing, _total(factor * positive)
+    falling = gradient.clip(0, None)
+    gradient -= falling  # what is left is negative: there the loss falls as entries grow
+    if isinstance(factor, np.ndarray):
+        gradient *= np.maximum(factor, size)
+    else:
+        gradient *= factor.maximum(size)
+    falling *= factor
+    falling -= gradient
+    if positive.shape[-1] == 1:
+        return _total(falling), _total(factor.sum(-1)[:, None] * positive)
+    return _total(falling), _total(factor * positive)
 
 
 def _relative(missing, whole):
@@ -167,23 +180,64 @@ def measure(V, W, H, beta, *, of_W=True):
     by_columns = V.shape[1] > V.shape[0]
     # X ≈ B Aᵀ, the longer side first: what is on the shorter one is small
     X, B, At = (V.T, H.T, W.T) if by_columns else (V, W, H)
-    rows = max(1, BLOCK // X.shape[1])
-    size = B.mean(0).reshape(-1, 1)
-    gram = At @ At.T if beta == 2 else None
-    loss, of_B, sums = 0.0, [0.0, 0.0], [0.0, 0.0]
-    for first in range(0, len(X), rows):
-        part, factor = X[first : first + rows], B[first : first + rows]
-        more_loss, more, own = _parts(part, factor, At, beta, gram)
-        loss += more_loss
-        sums = [one + other for one, other in zip(sums, more, strict=True)]
-        terms = _missing(factor.T, *own, size)
-        of_B = [one + other for one, other in zip(of_B, terms, strict=True)]
-    if beta == 2:
-        sums[1] = sums[1] @ At
-    of_A = _missing(At, *sums, At.mean(-1).reshape(-1, 1))
+    with _threads(X) as share_out:
+        found = share_out(partial(_swept, X, B, At, beta, B.mean(0).reshape(-1, 1)), len(X))
+        loss, of_B, sums = (_added(terms) for terms in zip(*found, strict=True))
+        if beta == 2:
+            sums[1] = sums[1] @ At
+        of_A = _missing(At, *sums, At.mean(-1).reshape(-1, 1))
     of_H, of_other = (of_B, of_A) if by_columns else (of_A, of_B)
     residual = _relative(*of_H)
-    return loss, max(residual, _relative(*of_other)) if of_W else residual
+    return loss[0], max(residual, _relative(*of_other)) if of_W else residual
+
+
+def _swept(X, B, At, beta, size, begin, end):
+    """Return what some rows of X add to [loss], to B's residual and to the sums for A's."""
+    rows = max(1, BLOCK // X.shape[1])
+    gram = At @ At.T if beta == 2 else None
+    found = []
+    for first in range(begin, end, rows):
+        span = slice(first, min(first + rows, end))
+        loss, sums, own = _parts(X[span], B[span], At, beta, gram)
+        found.append(([loss], _missing(B[span].T, *own, size), sums))
+    return [_added(terms) for terms in zip(*found, strict=True)]
+
+
+def _added(terms):
+    """Return the sums of lists, entry by entry."""
+    return [sum(more, first) for first, *more in zip(*terms, strict=True)]
+
+
+@contextmanager
+def _threads(like):
+    """Give a function that has ``of(begin, end)`` computed for shares of a number of rows.
+
+    Tensors in main memory are shared out among threads as an iteration's are (`torch_crew`): where
+    torch splits every operation, a look takes as long as several iterations.
+    """
+    if isinstance(like, np.ndarray) or like.device.type != "cpu":
+        yield lambda of, size: [of(0, size)]
+        return
+    import torch
+
+    count = min(torch.get_num_threads(), 1 + like.numel() // BLOCK)
+    with one_thread():
+        crew = Crew(count)
+        try:
+            yield partial(_shared_out, crew)
+        finally:
+            crew.close()
+
+
+def _shared_out(crew, of, size):
+    count = min(crew.count, size)
+    found = [None] * count
+
+    def share(i):
+        found[i] = of(size * i // count, size * (i + 1) // count)
+
+    crew.run([partial(share, i) for i in range(count)])
+    return found
 
 
 def _parts(V, W, H, beta, gram):

@@ -63,8 +63,8 @@ def factorize(params, V, frequencies=None, templates=None):
         by ``scale``, with W and H besides where the kind has templates and activations.
         ``iteration``, ``seconds`` (the algorithm's own, without measuring), ``loss`` (the
         β-divergence from V divided by its mean, summed over entries) and ``kkt``
-        (`divergence.stationarity`) at checkpoints spaced evenly on a logarithmic scale, iteration 0
-        being the start; ``objective`` where the algorithm yields one. ``stopped``: why;
+        (`divergence.stationarity`) at iterations 0 (the start), 1, 10, 100, then at five in every
+        two decades, and at the end; ``objective`` where the algorithm yields one. ``stopped``: why;
         ``filled``: components that the start had to draw at random; ``scale``: the mean of V.
 
         A silent V (all zeros) is not iterated on: W is 1 everywhere, or the templates, H is 0.

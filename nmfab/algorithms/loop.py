@@ -12,6 +12,7 @@ import numpy as np
 from nmfab.algorithms.contract import Factorization
 from nmfab.algorithms.divergence import divergence, measure
 from nmfab.algorithms.settings import CAP
+from nmfab.algorithms.torch_crew import one_thread
 from nmfab.base.errors import ComputationError, NmfabError
 
 logger = logging.getLogger("nmfab")
@@ -220,8 +221,8 @@ class Loop:
 
     def _refuse(self, arrays, iteration):
         for name, values in arrays.items():
-            least = float(values.min())  # NaN if any entry is
-            if not (least >= 0 and math.isfinite(float(values.max()))):
+            least, most = _range(values)  # NaN if any entry is
+            if not (least >= 0 and math.isfinite(most)):
                 what = "a negative entry" if least < 0 else "NaN or infinity"
                 raise ComputationError(
                     f"{self.algorithm.name}: {what} in {name} at iteration {iteration}"
@@ -241,18 +242,29 @@ def _close(generator):
 
 @cache
 def _checkpoints(often):
-    """Return the iterations at which to measure: evenly spaced on a logarithmic scale.
+    """Return the iterations at which to measure: 1, 10, 100 and then five in two decades.
 
     A measurement takes as long as one to three iterations, and all of them are to take little
-    next to 200. Where the residual stops, it is looked at `often`: every 20 iterations, or at steps
-    of a tenth once those are larger.
+    next to 200, of which they see the start, these three and the end. Where the residual stops, it
+    is looked at `often`: every 20 iterations, or at steps of a tenth once those are larger.
     """
-    due = {round(10 ** (2 * k / 5)) for k in range(math.ceil(2.5 * math.log10(CAP)) + 1)}
+    later = range(math.ceil(2.5 * math.log10(CAP / 100)) + 1)
+    due = {1, 10} | {round(100 * 10 ** (2 * k / 5)) for k in later}
     iteration = 20
     while often and iteration < CAP:
         due.add(iteration)
         iteration += max(20, iteration // 10)
     return frozenset(due)
+
+
+def _range(values):
+    """Return the least and the largest entry."""
+    if isinstance(values, np.ndarray):
+        return float(values.min()), float(values.max())
+    if values.device.type != "cpu":
+        return tuple(map(float, values.aminmax()))
+    with one_thread():  # threads that meet after every operation take longer on a busy machine
+        return tuple(map(float, values.aminmax()))
 
 
 def _like(V, factor):

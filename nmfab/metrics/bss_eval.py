@@ -16,10 +16,9 @@ time is turned into float64, in which everything is computed, so that a long tra
 """
 
 import numpy as np
-import scipy.fft
 
 from nmfab.base.errors import ComputationError, UsageError
-from nmfab.metrics.bss_system import SILENCE, correlate, floating, prepare, solve, workers
+from nmfab.metrics.bss_system import SILENCE, by_bin, correlate, floating, prepare, solve, workers
 
 VERSION = 1
 RATIOS = ("sdr", "isr", "sir", "sar")
@@ -135,6 +134,8 @@ def frame_energies(system, estimates, *, window, hop=None):
     np.ndarray [shape=(4, 2, sources, frames)]
         Numerator and denominator of SDR, ISR, SIR and SAR.
     """
+    import scipy.fft
+
     starts = frame_starts(estimates.shape[-1], window, hop)
     window = min(window, estimates.shape[-1])
     length = scipy.fft.next_fast_len(window + system.taps - 1)
@@ -154,6 +155,8 @@ def frame_energies(system, estimates, *, window, hop=None):
 
 def _frame_spectra(signals, starts, window, length):
     """Return the spectra [shape=(sources, channels, frames, bins)] of frames."""
+    import scipy.fft
+
     frames = np.empty((*signals.shape[:2], len(starts), window))
     for place, start in enumerate(starts):
         frames[:, :, place] = signals[..., start : start + window]
@@ -162,6 +165,8 @@ def _frame_spectra(signals, starts, window, length):
 
 def _responses(found, length):
     """Return the filters' spectra: (inputs, sources, channels, bins), (sources, in, out, bins)."""
+    import scipy.fft
+
     shared, own = (np.moveaxis(taps, axis, -1) for taps, axis in zip(found, (1, 2), strict=True))
     return [scipy.fft.rfft(taps, n=length, workers=workers()) for taps in (shared, own)]
 
@@ -185,7 +190,10 @@ def _band_energies(truth, guess, shared, own):
     """Return the sums over the bins given of the squared moduli that `frame_energies` names."""
     sources, channels, frames, bins = truth.shape
     inputs = truth.reshape(sources * channels, frames, bins)
-    everything = np.einsum("atf,ajcf->jctf", inputs, shared)
+    outputs = shared.reshape(sources * channels, sources * channels, bins)
+    # a product of matrices at each bin takes half the time of one sum over all of them
+    products = by_bin(inputs).mT @ by_bin(outputs)
+    everything = np.ascontiguousarray(products.T).reshape(guess.shape)
     spatial = np.einsum("jatf,jacf->jctf", truth, own)
 
     def energy(spectrum):

@@ -6,11 +6,9 @@ the square of its size, and Cholesky would take the cube.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
-import scipy.fft
-import scipy.linalg
 
 from nmfab.base.errors import ComputationError
 from nmfab.base.resources import current_resources
@@ -132,6 +130,8 @@ def correlate(first, second, taps, remembered=lambda key, make: make()):
     -------
     np.ndarray [shape=(len(first), len(second), taps)]
     """
+    import scipy.fft
+
     length = max(_BLOCK, scipy.fft.next_fast_len(4 * taps, real=True))
     step = length - taps + 1
     blocks = -(-first.shape[-1] // step)
@@ -140,10 +140,11 @@ def correlate(first, second, taps, remembered=lambda key, make: make()):
         span = range(start, min(start + _BLOCKS_AT_ONCE, blocks))
         early = remembered(
             ("blocks", start, taps),
-            lambda: _block_spectra(first, span, step, length, before=taps - 1).conj(),  # noqa: B023
+            lambda: by_bin(_block_spectra(first, span, step, length, before=taps - 1).conj()),  # noqa: B023
         )
-        late = _block_spectra(second, span, step, length, before=0)
-        total = total + np.einsum("akf,bkf->abf", early, late)
+        late = by_bin(_block_spectra(second, span, step, length, before=0))
+        total = total + early @ late.mT
+    total = np.moveaxis(total, 0, -1)
     lags = scipy.fft.irfft(total, n=length, workers=workers())
     return lags[..., :taps]
 
@@ -154,6 +155,8 @@ def _block_spectra(signals, span, step, length, before):
     A block without its past stands where it would stand with it, so that lag k of the product is
     lag k of the signals.
     """
+    import scipy.fft
+
     held = np.zeros((len(signals), len(span), length))
     for place, index in enumerate(span):
         begin = index * step - before
@@ -161,6 +164,11 @@ def _block_spectra(signals, span, step, length, before):
         offset = length - step + (max(begin, 0) - index * step)
         held[:, place, offset : offset + piece.shape[-1]] = piece
     return scipy.fft.rfft(held, overwrite_x=True, workers=workers())
+
+
+def by_bin(spectra):
+    """Return spectra with bins first, where a product of matrices at each is a third of a sum."""
+    return np.ascontiguousarray(np.moveaxis(spectra, -1, 0))
 
 
 def _factors(lags, loading, least):
@@ -178,7 +186,8 @@ def _factors(lags, loading, least):
     diagonal = np.arange(lags.shape[1])
     lags[:, diagonal, diagonal, 0] += loading + np.finfo(np.float64).eps
     try:
-        factors = schur(lags)
+        with _blas().limit(limits=1, user_api="blas"):
+            factors = schur(lags)
     except np.linalg.LinAlgError:
         return None
     pivots = np.diagonal(factors, axis1=1, axis2=2) ** 2
@@ -231,7 +240,22 @@ def schur(lags):
 
 def solve(factor, right):
     """Return the solution for a factor of a `System` and right-hand sides in columns."""
-    return scipy.linalg.cho_solve((factor, True), right, check_finite=False)
+    import scipy.linalg
+
+    with _blas().limit(limits=1, user_api="blas"):
+        return scipy.linalg.cho_solve((factor, True), right, check_finite=False)
+
+
+@cache
+def _blas():
+    """Return the BLAS libraries, to be kept at one thread where several are slower.
+
+    OpenBLAS shares out few columns so that each thread goes through the whole triangle.
+    """
+    import scipy.linalg  # noqa: F401 - its BLAS must be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def workers():

@@ -107,8 +107,12 @@ def outcome(report):
     if report.failures:
         line += f", failed {len(report.failures)}"
     line += f" in {duration(report.seconds)}"
-    made = ", ".join(f"{number} {name}" for name, number in report.tally.computed.items() if number)
-    return f"{line}: {made}" if made else line
+    made = _counted(report.tally.computed) + _counted(report.tally.timed, "timed ")
+    return f"{line}: {', '.join(made)}" if made else line
+
+
+def _counted(nodes, word=""):
+    return [f"{word}{number} {name}" for name, number in nodes.items() if number]
 
 
 def failures(report, settings, most=3):

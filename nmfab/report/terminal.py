@@ -30,10 +30,12 @@ def results_table(results, what=None, *, width=None, color=False):
     -------
     str
     """
-    view = choose(what, results.task.metrics, results.grid.factors)
+    view = choose(what, results.metrics, results.grid.factors)
     across = None if view.pivot == "seed" else "seed"
     shown = table(results.summary(view.metrics, across), view, width=width, color=color)
-    more = len(results.task.metrics) - len(view.metrics)
+    more = len(results.metrics) - len(view.metrics)
+    if "seconds" in view.metrics and results.seconds_told:
+        shown = f"{shown}\n{results.seconds_told}"
     return f"{shown}\n{text.count(more, 'more metric')}: -d all" if more and not what else shown
 
 
@@ -224,7 +226,8 @@ def _notes(summary, view):
         lines.append(f"fixed: {text.pairs(summary.fixed)}")
     for block in summary.blocks:
         for name in view.metrics:
-            lines += _undefined(summary, block, name)
+            if name != "seconds":  # a row without a factorization has none, and needs no excuse
+                lines += _undefined(summary, block, name)
     return lines + _missing(rows)
 
 
