@@ -120,8 +120,14 @@ class Experiment:
         )
 
     def select(self, selector=None):
-        """Return the settings that a selector picks, all of them where it is None."""
-        return self.grid.select(selector) if selector else list(self.grid.settings)
+        """Return the settings that a selector picks, all of them where it is None.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        return self.grid.select(selector)
 
     def tracks(self, dataset, parameters, *, cached=False):
         """Return the ids of the tracks of a dataset that a setting runs over.

@@ -206,7 +206,8 @@ class Results:
         for name, metric in metrics.items():
             self._fill(rows, name, common)
             mark_best(rows, name, metric)
-        return Block(dataset, protocol, rows, sorted(common), sorted(union - common))
+        notes = self.task.notes([(setting, self._scores[setting]) for setting in having])
+        return Block(dataset, protocol, rows, sorted(common), sorted(union - common), notes)
 
     def _fill(self, rows, name, common):
         """Give each row its cell of one metric, on the tracks where all rows have a number."""

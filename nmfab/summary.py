@@ -76,6 +76,8 @@ class Block:
         The tracks that all rows with a result have in common.
     left_out : list of str
         Tracks that some rows have a result for, and not all.
+    notes : list of str
+        How the results came about, as `Task.notes` says.
     """
 
     dataset: str
@@ -83,6 +85,7 @@ class Block:
     rows: list
     tracks: list
     left_out: list
+    notes: list = field(default_factory=list)
 
 
 @dataclass

@@ -225,6 +225,7 @@ def _notes(summary, view):
     if summary.fixed:
         lines.append(f"fixed: {text.pairs(summary.fixed)}")
     for block in summary.blocks:
+        lines += [f"{block.dataset}: {note}" for note in block.notes]
         for name in view.metrics:
             if name != "seconds":  # a row without a factorization has none, and needs no excuse
                 lines += _undefined(summary, block, name)
