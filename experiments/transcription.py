@@ -15,7 +15,7 @@ experiment = Experiment(
     fixed={"stop": 50},
 )
 
-DATASETS = ["demo", "maps"]
+DATASETS = ["demo", "maps", "maestro", "guitarset", "slakh", "folder"]
 
 # One template per key, named by its place in the start or by what it has become. Power 2 goes with
 # beta 0: Itakura-Saito is the likelihood of power spectra.
