@@ -240,7 +240,7 @@ def _undefined(summary, block, name):
             whole = row.cells[name].undefined == len(block.tracks)
             (without if whole else partly).append(row)
     lines = []
-    if without:
+    if without and not (summary.metrics[name].detail and len(without) == len(block.rows)):
         lines.append(f"{name} on {block.dataset}: no number for {_labels(summary, without)}")
     if partly:
         used = max(row.cells[name].tracks for row in block.rows)
