@@ -177,8 +177,7 @@ class Experiment:
             try:
                 tracks = self.tracks(seen[name], setting.parameters, cached=cached)
             except NmfabError as error:
-                nowhere = seen[name].status().state == "absent"
-                item = absent.setdefault(name, Absent(0, str(error), nowhere))
+                item = absent.setdefault(name, Absent(0, str(error), seen[name].folder is None))
                 item.settings += 1
                 continue
             units += [(index, setting.parameters, name, track) for track in tracks]
