@@ -238,7 +238,7 @@ def test_what_cannot_be_downloaded_says_why_and_what_to_do(tmp_path, capsys):
     assert tool.main(["datasets", "get", "maps", "--data", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "maps: its authors ask for a registration" in out
-    assert "1. ask for access" in out
+    assert "1. fill in the form" in out
     assert "https://adasp.telecom-paris.fr" in out
 
 

@@ -36,7 +36,8 @@ class MAPS(Dataset):
     size = "40 GB"
     licence = "CC BY-NC-SA 2.0 FR"
     steps = (
-        "fill in the form on the page of the database, which gives a user name and a password for its server",
+        "fill in the form on the page of the database, which gives a user name and a password for "
+        "its server",
         "download the archives of the pianos wanted (MAPS_AkPnBcht_1.zip ...): ENSTDkCl and "
         "ENSTDkAm are those that papers test on; the part files of one piano go together",
         "unzip them all into one folder named maps, each as it comes: what lies around a piano's "
