@@ -1,4 +1,4 @@
-"""Transcription of piano music: notes by NMF of the spectrogram.
+"""Transcription: notes by NMF of the spectrogram, of pianos above all.
 
 python experiments/transcription.py -p                                   what there is
 python experiments/transcription.py -s 'dataset=maps' -c                 compute
@@ -11,7 +11,7 @@ from nmfab.experiment import Experiment
 experiment = Experiment(
     "transcription",
     task="transcription",
-    title="Transcription: piano notes by NMF of the spectrogram",
+    title="Transcription: notes by NMF of the spectrogram",
     fixed={"stop": 50},
 )
 
