@@ -75,8 +75,8 @@ def test_a_row_without_any_number_is_said_and_a_detail_that_nobody_has_is_not():
             for name, error in zip(names, (first, second), strict=True)
         }
         found = results(rows, plan)
-        error = replace(found.task.metrics["error"], detail=detail)
-        found.task.metrics = {**found.task.metrics, "error": error}
+        error = replace(found.metrics["error"], detail=detail)
+        found.metrics["error"] = error
         return results_table(found, "all")
 
     assert "error on one: no number for algorithm=hals" in shown(1.0, math.nan)
