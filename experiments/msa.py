@@ -14,7 +14,7 @@ experiment = Experiment(
     title="Structure: boundaries by barwise NMF and Correlation Block-Matching",
 )
 
-DATASETS = ["demo", "rwcpop"]
+DATASETS = ["demo", "rwcpop", "salami", "beatles", "folder"]
 
 # Others are a --set away: --set algorithm=nnfac_mu+nnfac_hals+sklearn_cd
 experiment.add_plan(

@@ -14,7 +14,7 @@ experiment = Experiment(
     title="Separation: components of a spectrogram, grouped and masked",
 )
 
-DATASETS = ["demo", "musdb18", "musdb18hq"]
+DATASETS = ["demo", "musdb18", "musdb18hq", "slakh", "folder"]
 
 # Power 2 goes with beta 0: Itakura-Saito is the likelihood of power spectra. Starts are drawn at
 # random, five of them, so that algorithms are told from luck.

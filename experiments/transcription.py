@@ -1,4 +1,4 @@
-"""Transcription of piano music: notes by NMF of the spectrogram.
+"""Transcription: notes by NMF of the spectrogram, of pianos above all.
 
 python experiments/transcription.py -p                                   what there is
 python experiments/transcription.py -s 'dataset=maps' -c                 compute
@@ -11,11 +11,11 @@ from nmfab.experiment import Experiment
 experiment = Experiment(
     "transcription",
     task="transcription",
-    title="Transcription: piano notes by NMF of the spectrogram",
+    title="Transcription: notes by NMF of the spectrogram",
     fixed={"stop": 50},
 )
 
-DATASETS = ["demo", "maps"]
+DATASETS = ["demo", "maps", "maestro", "guitarset", "slakh", "folder"]
 
 # One template per key, named by its place in the start or by what it has become. Power 2 goes with
 # beta 0: Itakura-Saito is the likelihood of power spectra.

@@ -194,11 +194,12 @@ def _list(experiment, options):
 def _explain(experiment, options):
     from nmfab.explain import explain
     from nmfab.report import runs
+    from nmfab.summary import told
 
     units, absent = experiment.units(experiment.select(options.select), cached=True)
     _say(runs.explanation(explain(experiment.context(options.refresh), units)))
-    for _, reason in absent.values():
-        _complain(reason)
+    for line in told(absent):
+        _complain(line)
 
 
 def _remove(experiment, options):

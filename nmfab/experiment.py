@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from nmfab.base.errors import NmfabError, UsageError
+from nmfab.base.errors import DataError, NmfabError, UsageError
 from nmfab.base.registry import load_plugin, source_file
 from nmfab.base.resources import resolve_device
+from nmfab.summary import Absent, told
 
 
 class Experiment:
@@ -120,8 +121,14 @@ class Experiment:
         )
 
     def select(self, selector=None):
-        """Return the settings that a selector picks, all of them where it is None."""
-        return self.grid.select(selector) if selector else list(self.grid.settings)
+        """Return the settings that a selector picks, all of them where it is None.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        return self.grid.select(selector)
 
     def tracks(self, dataset, parameters, *, cached=False):
         """Return the ids of the tracks of a dataset that a setting runs over.
@@ -146,8 +153,6 @@ class Experiment:
         if not ids and cached:
             ids = self.context().store().tracks(dataset.name)
         if not ids:
-            from nmfab.base.errors import DataError
-
             raise DataError(f"dataset {dataset.name}: {dataset.status().message}")
         if self.track_choice is None:
             return ids
@@ -161,8 +166,8 @@ class Experiment:
         Returns
         -------
         units : list of tuple
-        absent : dict
-            Per dataset that is not on this machine: how many settings, and the reason.
+        absent : dict of str to Absent
+            The datasets that are not on this machine.
         """
         context, units, absent, seen = self.context(), [], {}, {}
         for index, setting in enumerate(settings):
@@ -172,8 +177,8 @@ class Experiment:
             try:
                 tracks = self.tracks(seen[name], setting.parameters, cached=cached)
             except NmfabError as error:
-                count = absent.get(name, (0, ""))[0]
-                absent[name] = (count + 1, str(error))
+                item = absent.setdefault(name, Absent(0, str(error), seen[name].folder is None))
+                item.settings += 1
                 continue
             units += [(index, setting.parameters, name, track) for track in tracks]
         self._check_track_choice(units)
@@ -219,12 +224,13 @@ class Experiment:
         named = [
             value for item in parse(selector) for value in (item.factors or {}).get("dataset", ())
         ]
-        for name, (count, reason) in absent.items():
-            if units and name not in named:
-                report.warnings.append(f"left out, {count} settings: {reason}")
-                continue
-            indices = [i for i, s in enumerate(settings) if s.parameters["dataset"] == name]
-            report.failures += [(index, name, "", reason) for index in indices]
+        wanted = {name: item for name, item in absent.items() if name in named or not units}
+        left_out = {name: item for name, item in absent.items() if name not in wanted}
+        report.warnings += [f"left out: {line}" for line in told(left_out)]
+        for index, setting in enumerate(settings):
+            name = setting.parameters["dataset"]
+            if name in wanted:
+                report.failures.append((index, name, "", wanted[name].reason))
         return report
 
     def results(self, selector=None):
@@ -252,12 +258,12 @@ class Experiment:
             else:
                 rows.append((settings[index], name, track, scores))
                 timings.append(timing_of(pipeline, graph) if self.timing else None)
-        for name, (_, reason) in absent.items():
-            for setting in settings:
-                if setting.parameters["dataset"] == name:
-                    missing.append((setting, name, None, reason))
-        seconds, told = comparable(timings) if self.timing else (None, "")
-        return Results(self.task, self.grid, settings, rows, missing, seconds, told)
+        for setting in settings:
+            name = setting.parameters["dataset"]
+            if name in absent:
+                missing.append((setting, name, None, absent[name].reason))
+        seconds, why = comparable(timings) if self.timing else (None, "")
+        return Results(self.task, self.grid, settings, rows, missing, seconds, why, absent)
 
     def load(self, node, selector, track=None):
         """Return the cached arrays of one node of one setting on one track.

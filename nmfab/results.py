@@ -12,7 +12,7 @@ from nmfab.base.errors import UsageError
 from nmfab.base.registry import unknown
 from nmfab.base.values import canonical, canonical_json, same
 from nmfab.selector import format_terms
-from nmfab.summary import Block, Comparison, Row, Summary, cell_of, mark_best
+from nmfab.summary import Block, Comparison, Row, Summary, cell_of, mark_best, told
 from nmfab.tasks import Metric
 
 SECONDS = Metric("seconds of the factorization, alone", higher_is_better=False, unit="s")
@@ -38,6 +38,8 @@ class Results:
         Of the factorization, one for each of `rows`: a column of its own.
     seconds_told : str
         Where they were measured, or why there are none.
+    absent : mapping of str to Absent, optional
+        Datasets that are not on this machine; no table shows them where it has another.
 
     Attributes
     ----------
@@ -45,9 +47,12 @@ class Results:
         Name and `Metric`: the task's, and ``seconds`` where they are given.
     """
 
-    def __init__(self, task, grid, settings, rows, missing=(), seconds=None, seconds_told=""):
+    def __init__(
+        self, task, grid, settings, rows, missing=(), seconds=None, seconds_told="", absent=None
+    ):
         self.task, self.grid, self.settings = task, grid, list(settings)
         self.rows, self.missing = list(rows), list(missing)
+        self.absent = dict(absent or {})
         self.metrics, self.seconds_told = dict(task.metrics), seconds_told
         if seconds is not None:
             self.metrics["seconds"] = SECONDS
@@ -116,18 +121,22 @@ class Results:
         """
         metrics = self._metrics(metrics)
         rows = self._fold(across)
+        here = [row for row in rows if row.settings[0].parameters["dataset"] not in self.absent]
+        rows = here or rows
         blocks = {}
         for row in rows:
             blocks.setdefault(self._place(row), []).append(row)
         folded = across if any(len(row.settings) > 1 for row in rows) else None
         apart = (folded, "dataset", *self.task.protocol)  # said elsewhere than in a column
-        constant = self.grid.constant(self.settings).items()
+        settings = [setting for row in rows for setting in row.settings]
+        constant = self.grid.constant(settings).items()
         return Summary(
             metrics=metrics,
-            columns=[n for n in self.grid.varying(self.settings) if n not in apart],
+            columns=[n for n in self.grid.varying(settings) if n not in apart],
             fixed={name: value for name, value in constant if name not in apart},
             folded=folded,
             blocks=[self._block(*place, found, metrics) for place, found in blocks.items()],
+            absent=told(self.absent) if here else [],
         )
 
     def compare(self, reference, metric, across="seed"):
@@ -206,7 +215,8 @@ class Results:
         for name, metric in metrics.items():
             self._fill(rows, name, common)
             mark_best(rows, name, metric)
-        return Block(dataset, protocol, rows, sorted(common), sorted(union - common))
+        notes = self.task.notes([(setting, self._scores[setting]) for setting in having])
+        return Block(dataset, protocol, rows, sorted(common), sorted(union - common), notes)
 
     def _fill(self, rows, name, common):
         """Give each row its cell of one metric, on the tracks where all rows have a number."""

@@ -11,6 +11,11 @@ KEPT, NAMED = 1, 2
 
 def selected(grid, selector):
     """Return the settings that a selector picks; see `nmfab.plan.Grid.select`."""
+    if not grid.settings:
+        reasons = dict.fromkeys(item.reason for item in grid.left_out)
+        raise UsageError(f"no setting of the plans can be computed: {'; '.join(reasons)}")
+    if not selector:
+        return list(grid.settings)
     alternatives = [_resolve(grid, item) for item in parse(selector)]
     matches = [max(_match(grid, s, *a) for a in alternatives) for s in grid.settings]
     if NAMED not in matches:  # baselines alone, kept beside nothing, are no selection

@@ -76,6 +76,8 @@ class Block:
         The tracks that all rows with a result have in common.
     left_out : list of str
         Tracks that some rows have a result for, and not all.
+    notes : list of str
+        How the results came about, as `Task.notes` says.
     """
 
     dataset: str
@@ -83,6 +85,7 @@ class Block:
     rows: list
     tracks: list
     left_out: list
+    notes: list = field(default_factory=list)
 
 
 @dataclass
@@ -100,6 +103,8 @@ class Summary:
     folded : str or None
         The factor that was averaged over, where a row has more than one of its modalities.
     blocks : list of Block
+    absent : list of str
+        Lines about the datasets that are in no block, for they are not on this machine.
     """
 
     metrics: dict
@@ -107,6 +112,26 @@ class Summary:
     fixed: dict
     folded: str | None
     blocks: list
+    absent: list = field(default_factory=list)
+
+
+@dataclass
+class Absent:
+    """One dataset that cannot be computed here.
+
+    Attributes
+    ----------
+    settings : int
+        How many of the selection are on it.
+    reason : str
+        One line, with what to do.
+    nowhere : bool
+        There is nothing of it here, and not merely no track that the task can use.
+    """
+
+    settings: int
+    reason: str
+    nowhere: bool
 
 
 @dataclass(frozen=True)
@@ -165,3 +190,23 @@ def mark_best(rows, name, metric):
     best = (max if metric.higher_is_better else min)(cell.mean for cell in ranked)
     for cell in ranked:
         cell.best = math.isclose(cell.mean, best, rel_tol=1e-12)
+
+
+def told(absent):
+    """Return a line for all datasets of which nothing is here, and one for each other.
+
+    Parameters
+    ----------
+    absent : mapping of str to Absent
+        By dataset.
+
+    Returns
+    -------
+    list of str
+    """
+    nowhere = [name for name, item in absent.items() if item.nowhere]
+    if len(nowhere) < 2:
+        return [item.reason for item in absent.values()]
+    others = [item.reason for item in absent.values() if not item.nowhere]
+    listed = f"datasets {', '.join(nowhere)}: not here; nmfab datasets NAME tells what each wants"
+    return [listed, *others]

@@ -209,8 +209,12 @@ def test_an_absent_dataset_that_nobody_named_is_left_out(call, tmp_path, monkeyp
     status, out, err = call("-c", "--set", "dataset=toy+elsewhere", "-s", "rank=1")
     assert status == 0
     assert out.startswith("computed 12,")
-    assert "left out" in err
-    assert "elsewhere" in err
+    assert "left out: dataset elsewhere: " in err
+    status, out, _ = call("-d", "--set", "dataset=toy+elsewhere", "-s", "rank=1")
+    assert status == 0
+    assert next(line for line in out.splitlines() if " track" in line).startswith("toy")
+    assert "elsewhere ·" not in out  # it has no table, and a line says why
+    assert "left out: dataset elsewhere: " in out
     status, _, err = call("-c", "--set", "dataset=toy+elsewhere", "-s", "dataset=elsewhere")
     assert status == 1
     assert "elsewhere" in err

@@ -237,8 +237,8 @@ def test_get_puts_a_dataset_where_it_is_found(server, tmp_path, monkeypatch, cap
 def test_what_cannot_be_downloaded_says_why_and_what_to_do(tmp_path, capsys):
     assert tool.main(["datasets", "get", "maps", "--data", str(tmp_path)]) == 1
     out = capsys.readouterr().out
-    assert "maps: its authors give access on request" in out
-    assert "1. ask for access" in out
+    assert "maps: its authors ask for a registration" in out
+    assert "1. fill in the form" in out
     assert "https://adasp.telecom-paris.fr" in out
 
 

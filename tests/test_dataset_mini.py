@@ -10,6 +10,7 @@ from nmfab import tool
 from nmfab.base.errors import DataError, UsageError
 from nmfab.datasets import DATASETS, mini
 from nmfab.experiment import Experiment
+from nmfab.summary import told
 
 
 @pytest.fixture(scope="session")
@@ -165,6 +166,20 @@ def test_an_index_of_mirdata_names_the_audio(tmp_path):
         DATASETS["salami"]([tmp_path]).track_ids()
 
 
+def test_a_broken_index_is_told_and_the_other_datasets_go_on(tmp_path):
+    mini.write("beatles", tmp_path)
+    (mini.write("salami", tmp_path) / "salami_index_2.0-corrected.json").write_text("{")
+    experiment = Experiment("mini", task="structure", cache=tmp_path / "cache", data=[tmp_path])
+    datasets = ["salami", "beatles", "rwcpop", "folder"]
+    experiment.add_plan("rows", dataset=datasets, baseline=["regular"], bars="annotated")
+    units, absent = experiment.units(experiment.select())
+    assert {dataset for _, _, dataset, _ in units} == {"beatles"}
+    listed, broken = told(absent)
+    assert listed.startswith("datasets rwcpop, folder: not here")
+    assert "is no index of mirdata" in broken
+    assert told({"rwcpop": absent["rwcpop"]}) == [absent["rwcpop"].reason]
+
+
 def test_a_broken_index_is_told_and_the_table_goes_on(tmp_path, capsys):
     (mini.write("salami", tmp_path) / "salami_index_2.0-corrected.json").write_text("{")
     assert tool.main(["datasets", "--data", str(tmp_path)]) == 0
@@ -205,6 +220,15 @@ def test_maestro_in_its_other_tables(tmp_path):
     (folder / "maestro-v3.0.0.csv").write_text("audio\nx\n")
     with pytest.raises(DataError, match="is no table of MAESTRO"):
         DATASETS["maestro"]([tmp_path]).track_ids()
+
+
+def test_strong_labels_are_found_where_their_archive_unpacks(tmp_path):
+    folder = mini.write("anuraset", tmp_path) / "strong_labels"
+    shutil.move(folder, tmp_path / "labels")
+    folder.mkdir()
+    shutil.move(tmp_path / "labels", folder / "strong_labels")
+    minute = DATASETS["anuraset"]([tmp_path]).load("INCT4_20191005_180000")
+    assert len(minute.part("events").read()["codes"]) == 2
 
 
 def test_anuraset_counts_species_anew(minis, caplog):

@@ -85,3 +85,15 @@ def test_the_page_of_the_documentation_says_what_the_headers_say():
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     assert script.main(["--check"]) == 0, "python scripts/dataset_docs.py writes it"
+
+
+@pytest.mark.parametrize("name", ["msa", "mss", "transcription"])
+def test_every_dataset_that_serves_a_task_stands_in_its_experiment(name):
+    import runpy
+    from pathlib import Path
+
+    path = Path(__file__).resolve().parents[1] / "experiments" / f"{name}.py"
+    experiment = runpy.run_path(str(path))["experiment"]
+    serving = {known for known in DATASETS.names() if experiment.task_name in DATASETS[known].tasks}
+    assert set(experiment.grid.factors["dataset"]) == serving
+    assert experiment.grid.factors["dataset"][0] == "demo"  # what everybody has

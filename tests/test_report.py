@@ -3,6 +3,7 @@
 import csv as standard_csv
 import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -60,6 +61,28 @@ def test_what_is_missing_is_said(found):
     assert "1 result missing: not computed" in shown  # the oracle
     assert cells(shown, "oracle")[0] == "o"
     assert re.search(r"error on one is over 1 of 2 tracks: .*algorithm=mu", shown)
+    assert "no number for" not in shown
+
+
+def test_a_row_without_any_number_is_said_and_a_detail_that_nobody_has_is_not():
+    plan = {"algorithm": ["mu", "hals"], "init": ["nndsvda"]}
+    names = [f"dataset=one,algorithm={name},init=nndsvda" for name in plan["algorithm"]]
+
+    def shown(first, second, detail=False):
+        scores = {"F": 0.5, "count": 2}
+        rows = {
+            name: {track: scores | {"error": error} for track in "ab"}
+            for name, error in zip(names, (first, second), strict=True)
+        }
+        found = results(rows, plan)
+        error = replace(found.metrics["error"], detail=detail)
+        found.metrics["error"] = error
+        return results_table(found, "all")
+
+    assert "error on one: no number for algorithm=hals" in shown(1.0, math.nan)
+    assert "error on one: no number for algorithm=mu; algorithm=hals" in shown(math.nan, math.nan)
+    assert "no number for algorithm=hals" in shown(1.0, math.nan, detail=True)
+    assert "no number for" not in shown(math.nan, math.nan, detail=True)
 
 
 def test_the_footer_tells_the_marks(found):

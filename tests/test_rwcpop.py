@@ -55,6 +55,16 @@ def test_each_track_gets_its_own_audio(root):
         assert np.median(audio["samples"]) == pytest.approx(level, abs=0.01)
 
 
+def test_the_release_of_2026_is_read_where_no_other_audio_is(root):
+    _audio(root / "rwcpop/RWC-P/RWC_P002.wav", 0.5)
+    _audio(root / "rwcpop/RWC-P/RWC_P001.wav", 0.5)
+    dataset = _dataset(root)
+    assert dataset.track_ids() == ["RM-P001", "RM-P002", "RM-P017", "RM-P100"]
+    for track_id, level in (("RM-P001", 0.1), ("RM-P002", 0.5)):
+        audio = dataset.load(track_id).part("audio").read()
+        assert np.median(audio["samples"]) == pytest.approx(level, abs=0.01)
+
+
 def test_parts_are_read(root):
     track = _dataset(root).load("RM-P001")
     sections = track.part("sections").read()

@@ -7,6 +7,8 @@ import pytest
 import soundfile
 
 from nmfab.base.errors import DataError, UsageError
+from nmfab.metrics.downbeats import f_measure
+from nmfab.plan import Setting
 from nmfab.tasks import TASKS
 
 RATE = 22050
@@ -128,6 +130,36 @@ def test_annotated_bars_are_refused_where_there_are_none(task):
     node = task.nodes(_parameters(task, bars="annotated"))[0]
     assert node.parts == ("audio", "beats")
     assert node.optional_parts == ()  # so that Track.part names the track
+
+
+def test_estimated_bars_are_scored_against_annotated_downbeats(task, parts):
+    found = _run(task, parts, bars="librosa")
+    annotated = parts["beats"]["times"][parts["beats"]["positions"] == 1]
+    scores = found["structure"]
+    assert scores["annotated_bars"] == 0
+    assert scores["downbeat_F"] == f_measure(annotated, found["bars"]["times"][:-1]) > 0
+    for bars in ("auto", "annotated"):
+        scores = _run(task, parts, bars=bars)["structure"]
+        assert scores["annotated_bars"] == 1
+        assert np.isnan(scores["downbeat_F"])
+    without = {name: part for name, part in parts.items() if name != "beats"}
+    scores = _run(task, without, bars="librosa")["structure"]
+    assert np.isnan(scores["downbeat_F"])
+
+
+def test_a_table_says_whose_bars_it_has(task):
+    def note(bars, *annotated, **values):
+        scores = {f"t{n}": {"annotated_bars": value} for n, value in enumerate(annotated)}
+        setting = Setting({"bars": bars} if values else {}, {"bars": bars})
+        return task.notes([(setting, scores), (setting, scores)])
+
+    assert note("auto", 1, 1) == ["bars annotated"]
+    assert note("auto", 0, 0) == ["bars estimated by librosa, for none are annotated"]
+    told = "bars annotated on 1 of 6 tracks, estimated by librosa on t0, t2, t3 and 2 more"
+    assert note("auto", 0, 1, 0, 0, 0, 0) == [told]
+    assert note("madmom", 0) == ["bars estimated by madmom"]
+    assert note("madmom", 0, in_a_column=True) == []  # a column says so
+    assert note("auto", 1, in_a_column=True) == ["bars annotated"]
 
 
 def test_corrected_sections_renew_scores_alone(task):

@@ -13,7 +13,7 @@ from nmfab.base.types import Part, Track
 from nmfab.datasets.annotations import number_at, read_rows
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import LayoutDataset
+from nmfab.datasets.layout import LayoutDataset, first_file
 
 _log = logging.getLogger(__name__)
 _WINDOWS = ("anuraset/metadata.csv", "metadata.csv")
@@ -33,8 +33,8 @@ class AnuraSet(LayoutDataset):
     reference = "species"
     release = "AnuraSet 1.0.0 (2023)"
     tasks = ("counting",)
-    size = "about 4 GB; with the windows 16 GB"
-    licence = "CC BY 4.0 (Zenodo); its repository says MIT, its paper CC0"
+    size = "7.2 GB as zip; the windows 11.4 GB"
+    licence = "CC BY (Zenodo); its paper says CC0, its repository MIT"
     source = "https://zenodo.org/records/8342596"
     bibtex = """@article{canas2023anuraset,
   title = {A dataset for benchmarking Neotropical anuran calls identification in passive acoustic
@@ -76,8 +76,10 @@ class AnuraSet(LayoutDataset):
                 tracks[name]["species"] = Part((labels,), read)
             else:
                 missing.append(f"weak_labels.csv: a row for {name}")
-            events = self.folder / "strong_labels" / path.parent.name / f"{name}.txt"
-            if events.is_file():
+            labelled = f"strong_labels/{path.parent.name}/{name}.txt"
+            # The published archive has another folder of the same name in it.
+            events = first_file(self.folder, labelled, f"strong_labels/{labelled}")
+            if events is not None:
                 tracks[name]["events"] = Part((events,), partial(read_events, events))
         return tracks, sorted(missing)
 

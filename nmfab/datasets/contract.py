@@ -74,8 +74,12 @@ class Dataset:
     def absent(self):
         """Return the `Status` of a dataset that has no folder."""
         looked = ", ".join(str(root / self.name) for root in self.roots)
-        hint = f"nmfab datasets {self.name} tells what goes there, and how it is got"
-        return Status("absent", f"not found (looked for {looked}): {hint}")
+        return Status("absent", f"not found (looked for {looked}): {self.hint}")
+
+    @property
+    def hint(self):
+        """Where a user reads what is wanted."""
+        return f"nmfab datasets {self.name} tells what goes there, and how it is got"
 
     def status(self):
         """Return the `Status` on this machine."""

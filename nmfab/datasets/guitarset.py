@@ -17,7 +17,7 @@ class GuitarSet(LayoutDataset):
     reference = "notes"
     release = "GuitarSet 1.1.0"
     tasks = ("transcription",)
-    size = "about 1 GB"
+    size = "0.7 GB as zip"
     licence = "MIT, as mirdata states; the Zenodo record: CC BY 4.0"
     source = "https://zenodo.org/records/3371780"
     bibtex = """@inproceedings{xi2018guitarset,

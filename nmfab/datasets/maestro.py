@@ -30,7 +30,7 @@ class Maestro(SubsetDataset):
     subsets: ClassVar = ("train", "validation", "test")
     release = "MAESTRO v2.0.0 (mirdata's); v1.0.0 and v3.0.0 are read too"
     tasks = ("transcription",)
-    size = "about 120 GB"
+    size = "about 100 GB as zip, 120 GB unpacked"
     licence = "CC BY-NC-SA 4.0"
     source = "https://magenta.tensorflow.org/datasets/maestro"
     bibtex = """@inproceedings{hawthorne2019enabling,

@@ -36,13 +36,14 @@ class MAPS(Dataset):
     size = "40 GB"
     licence = "CC BY-NC-SA 2.0 FR"
     steps = (
-        "ask for access on the page above: the authors give it, and the password, by mail",
+        "fill in the form on the page of the database, which gives a user name and a password for "
+        "its server",
         "download the archives of the pianos wanted (MAPS_AkPnBcht_1.zip ...): ENSTDkCl and "
         "ENSTDkAm are those that papers test on; the part files of one piano go together",
         "unzip them all into one folder named maps, each as it comes: what lies around a piano's "
         "folder does not matter",
     )
-    no_download = "its authors give access on request"
+    no_download = "its authors ask for a registration"
     source = "https://adasp.telecom-paris.fr/resources/2010-07-08-maps-database/"
     bibtex = """@article{emiya2010multipitch,
   title = {Multipitch estimation of piano sounds using a new probabilistic spectral smoothness

@@ -117,7 +117,8 @@ def _midi_notes(path):
     try:
         messages = list(mido.MidiFile(str(path), clip=True))
     except (OSError, EOFError, ValueError, IndexError, KeyError, mido.KeySignatureError) as error:
-        raise DataError(f"{path} cannot be read as MIDI ({error}): fetch it again") from error
+        reason = str(error) or "it breaks off"
+        raise DataError(f"{path} cannot be read as MIDI ({reason}): fetch it again") from error
     time, held, notes, drums = 0.0, {}, [], 0
     for message in messages:
         time += message.time

@@ -1,8 +1,8 @@
 """RWC Popular Music Database: 100 songs, MIREX10 sections, AIST beats.
 
-The files lie as mirdata (``rwc_popular``) wants them, or flat; both are read as they lie, since the
-layout is fixed, and no index is needed. Where mirdata's index lies in the dataset's folder it is
-used first: it names the files of each track.
+The files lie as mirdata 1.0 (``rwc_popular``) wants them, flat, or as the release of 2026 unpacks;
+all are read as they lie, since the layouts are fixed, and no index is needed. Where mirdata's index
+lies in the dataset's folder it is used first: it names the files of each track.
 """
 
 import json
@@ -37,27 +37,30 @@ class RWCPop(Dataset):
 
     release = "RWC-MDB-P-2001, MIREX10 sections, AIST annotation of beats"
     tasks = ("structure",)
-    size = "about 4 GB"
+    size = "4.1 GB as zip"
     steps = (
-        "audio: order the seven CDs of RWC-MDB-P-2001 from AIST, or ask a colleague who has them; "
-        "copy each disc's tracks as 1.wav, 2.wav ... into audio/rwc-p-m01 to audio/rwc-p-m07",
-        "annotations: nmfab datasets get rwcpop fetches the MIREX10 sections and the AIST beats "
-        "and sections (by hand: the archive of the repository's branch main, and the two zips of "
+        "audio: nmfab datasets get rwcpop fetches RWC-P.zip of the release of 2026 (by hand: "
+        "https://zenodo.org/records/18656623, unpacked into rwcpop/); who has the seven CDs copies "
+        "each disc's tracks as 1.wav, 2.wav ... into audio/rwc-p-m01 to audio/rwc-p-m07, and those "
+        "are taken first: the annotations were made on them",
+        "annotations: the same command fetches the MIREX10 sections and the AIST beats and "
+        "sections (by hand: the archive of the repository's branch main, and the two zips of "
         "AIST, unpacked into annotations/)",
     )
     downloads = (
+        "zenodo:18656623/RWC-P.zip",
         "https://github.com/ax-le/mirex10_sections/archive/refs/heads/main.zip -> annotations",
         "mirdata:rwc_popular/annotations_beat",
         "mirdata:rwc_popular/annotations_sections",
         "mirdata:rwc_popular/index",
     )
-    no_download = "the audio is sold by AIST"
     licence = (
-        "audio: sold by AIST to researchers; MIREX10 sections: CC BY-NC-SA 3.0; beats: AIST, for "
-        "research"
+        "audio (release of 2026): CC BY-NC 4.0; MIREX10 sections: CC BY-NC-SA 3.0; beats: AIST, "
+        "for research"
     )
     source = (
-        "audio https://staff.aist.go.jp/m.goto/RWC-MDB/; sections "
+        "audio https://zenodo.org/records/18656623 and https://staff.aist.go.jp/m.goto/RWC-MDB/; "
+        "sections "
         "https://github.com/ax-le/mirex10_sections; beats "
         "https://staff.aist.go.jp/m.goto/RWC-MDB/AIST-Annotation/"
     )
@@ -74,10 +77,19 @@ class RWCPop(Dataset):
             Emmanuel},
   booktitle = {11th International Society for Music Information Retrieval Conference (ISMIR)},
   year = {2010}
+}
+@article{balke2026rwc,
+  title = {{RWC} Revisited: Towards a Community-Driven {MIR} Corpus},
+  author = {Balke, Stefan and Zeitler, Johannes and Arifi-M{\\"u}ller, Vlora and McFee, Brian and
+            Nakano, Tomoyasu and Goto, Masataka and M{\\"u}ller, Meinard},
+  journal = {Transactions of the International Society for Music Information Retrieval},
+  volume = {9}, number = {1}, pages = {21--35},
+  year = {2026}
 }"""
     tree = """rwcpop/
   audio/rwc-p-m01/1.wav ... 16.wav      discs m01 to m05 hold 16 tracks, m06 and m07 hold 10
   (or audio/RM-P001.wav ... RM-P100.wav, .flac or .mp3)
+  (or RWC-P/RWC_P001.wav ... RWC_P100.wav, as the release of 2026 unpacks)
   annotations/mirex10_sections-main/RM-P001.BLOCKS.lab ...
   annotations/AIST.RWC-MDB-P-2001.BEAT/RM-P001.BEAT.TXT ...        (optional: annotated bars)
   annotations/AIST.RWC-MDB-P-2001.CHORUS/RM-P001.CHORUS.TXT ...    (optional: other sections)
@@ -143,7 +155,8 @@ class RWCPop(Dataset):
 
     def _audio(self, track_id):
         flat = (f"audio/{track_id}{suffix}" for suffix in _SUFFIXES)
-        return self._first(self._indexed(track_id, "audio"), _disc_path(track_id), *flat)
+        released = f"RWC-P/RWC_P{track_id[-3:]}.wav"
+        return self._first(self._indexed(track_id, "audio"), _disc_path(track_id), *flat, released)
 
     def _sections(self, track_id):
         return self._first(*(f"{folder}/{track_id}.BLOCKS.lab" for folder in _SECTION_FOLDERS))
@@ -197,8 +210,8 @@ _READERS = {
     "beats": read_aist_beats,
 }
 _WANTED = (
-    "put audio/rwc-p-m01/1.wav ... (or audio/RM-P001.wav ...) and "
-    "annotations/mirex10_sections-main/RM-P001.BLOCKS.lab ... there; the audio is sold by AIST, "
-    "the sections are at https://github.com/ax-le/mirex10_sections"
+    "put RWC-P/RWC_P001.wav ... (or audio/RM-P001.wav ...) and "
+    "annotations/mirex10_sections-main/RM-P001.BLOCKS.lab ... there; nmfab datasets get rwcpop "
+    "fetches them"
 )
 _ALL = [*map(_disc_path, _TRACKS), *map(_section_path, _TRACKS)]

@@ -32,7 +32,7 @@ class Slakh(SubsetDataset):
     subsets: ClassVar = ("train", "validation", "test", "omitted")
     release = "Slakh2100-redux (Zenodo 4599666) or BabySlakh (Zenodo 4603870)"
     tasks = ("separation", "transcription")
-    size = "about 100 GB; BabySlakh: 0.9 GB"
+    size = "105 GB as archive; BabySlakh: 0.9 GB"
     licence = "CC BY 4.0"
     source = "http://www.slakh.com"
     bibtex = """@inproceedings{manilow2019cutting,

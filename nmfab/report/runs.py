@@ -3,6 +3,7 @@
 from nmfab.report import text
 from nmfab.report.text import duration, size
 from nmfab.selector import format_value
+from nmfab.summary import told
 
 __all__ = [
     "check_line",
@@ -60,8 +61,8 @@ def tracks_text(units, absent, cost):
     ----------
     units : list of (int, dict, str, str)
         Index of the setting, its parameters, dataset and track, for all that can be computed.
-    absent : dict
-        Dataset that is not on this machine: how many settings, and the reason.
+    absent : dict of str to Absent
+        The datasets that are not on this machine.
     cost : nmfab.explain.Forecast
         What exists and what the rest will cost.
     """
@@ -70,9 +71,9 @@ def tracks_text(units, absent, cost):
         found.setdefault(dataset, set()).add(track)
     shown = [f"{dataset} {len(tracks)}" for dataset, tracks in found.items()]
     lines = [f"tracks: {', '.join(shown)}"] if shown else []
-    for dataset, (number, reason) in absent.items():
-        told = reason if dataset in reason else f"{dataset}: {reason}"
-        lines.append(f"without data: {text.count(number, 'setting')}, {told}")
+    if absent:
+        number = sum(item.settings for item in absent.values())
+        lines.append(f"without data: {text.count(number, 'setting')}, {'; '.join(told(absent))}")
     return "\n".join(lines + _cost(cost))
 
 

@@ -225,24 +225,36 @@ def _notes(summary, view):
     if summary.fixed:
         lines.append(f"fixed: {text.pairs(summary.fixed)}")
     for block in summary.blocks:
+        lines += [f"{block.dataset}: {note}" for note in block.notes]
         for name in view.metrics:
             if name != "seconds":  # a row without a factorization has none, and needs no excuse
                 lines += _undefined(summary, block, name)
-    return lines + _missing(rows)
+    return [*lines, *_missing(rows), *(f"left out: {line}" for line in summary.absent)]
 
 
 def _undefined(summary, block, name):
     """Tell which rows have no number for a metric on tracks that they have a result for."""
-    rows = [row for row in block.rows if row.cells[name].undefined]
-    if not rows:
-        return []
-    used = max(row.cells[name].tracks for row in block.rows)
+    without, partly = [], []
+    for row in block.rows:
+        if row.cells[name].undefined:
+            whole = row.cells[name].undefined == len(block.tracks)
+            (without if whole else partly).append(row)
+    lines = []
+    if without and not (summary.metrics[name].detail and len(without) == len(block.rows)):
+        lines.append(f"{name} on {block.dataset}: no number for {_labels(summary, without)}")
+    if partly:
+        used = max(row.cells[name].tracks for row in block.rows)
+        lines.append(
+            f"{name} on {block.dataset} is over {used} of "
+            f"{text.count(len(block.tracks), 'track')}: no number on some for "
+            f"{_labels(summary, partly)}"
+        )
+    return lines
+
+
+def _labels(summary, rows):
     shown = "; ".join(_label(summary, row) for row in rows[:_MOST_NAMES])
-    more = f"; and {len(rows) - _MOST_NAMES} more" if len(rows) > _MOST_NAMES else ""
-    return [
-        f"{name} on {block.dataset} is over {used} of {text.count(len(block.tracks), 'track')}: "
-        f"no number on some for {shown}{more}"
-    ]
+    return f"{shown}; and {len(rows) - _MOST_NAMES} more" if len(rows) > _MOST_NAMES else shown
 
 
 def _label(summary, row):

@@ -89,6 +89,20 @@ class Task:
         read = {name for node in self.nodes(p) for name in node.params}
         return {name: p[name] for name in self.protocol if name in read}
 
+    def notes(self, results):
+        """Return lines for below a table that say how its results came about.
+
+        Parameters
+        ----------
+        results : list of (Setting, mapping)
+            Of one dataset and protocol: a setting, and per track the numbers of `metrics`.
+
+        Returns
+        -------
+        list of str
+        """
+        return []
+
     def kind(self, p):
         """Return ``"baseline"``, ``"oracle"`` or, for an ordinary setting, ``""``."""
         return ""

@@ -10,7 +10,8 @@ from nmfab.base.registry import version_of
 from nmfab.base.spectrum import resample, to_mono
 from nmfab.base.types import Node, Param
 from nmfab.datasets import DATASETS, Dataset
-from nmfab.features import FEATURES, bars, barwise
+from nmfab.features import FEATURES, bars, barwise, trackers
+from nmfab.metrics import downbeats
 from nmfab.metrics import structure as scoring
 from nmfab.postprocessing import cbm, segmentation, similarity
 from nmfab.tasks.contract import Metric, Task, task
@@ -18,6 +19,8 @@ from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
 
 _BARWISE = ("subdivision", "n_fft", "hop", "sample_rate")
 _CBM = ("bands", "penalty", "penalty_weight", "max_size")
+_BARS = ("annotated", "librosa", *trackers.TRACKERS)
+_MOST_NAMES = 3
 _BASELINES = (None, "regular", "constant", "signal", "oracle")
 _METRIC = {
     "F": "F of boundaries found within {} s",
@@ -46,8 +49,9 @@ class Structure(Task):
         "baseline": Param(None, "a row without NMF", choices=_BASELINES),
         "bars": Param(
             "auto",
-            "bars: annotated beats, librosa's beats in fours, or annotated where there (auto)",
-            choices=("auto", "annotated", "librosa"),
+            "bars: annotated, librosa's beats in fours, madmom's or beat_this's where installed; "
+            "auto: annotated where there, else librosa's",
+            choices=("auto", *_BARS),
         ),
         "feature": Param("nn_log_mel", "feature: mel, nn_log_mel (log(1 + mel)), chroma"),
         "subdivision": Param(96, "instants per bar"),
@@ -81,6 +85,14 @@ class Structure(Task):
         for letter, help in _METRIC.items()
     } | {
         "segments": Metric("number of sections that are estimated", higher_is_better=None),
+        "downbeat_F": Metric(
+            "F of estimated bars: annotated downbeats found within 70 ms", detail=True
+        ),
+        "annotated_bars": Metric(
+            "1 where bars are annotated, 0 where they are estimated",
+            higher_is_better=None,
+            detail=True,
+        ),
         **{
             f"F{name}_annotator{number}": Metric(
                 f"F within {name} s against annotator {number} of several", detail=True
@@ -112,6 +124,9 @@ class Structure(Task):
         if p["annotator"] not in (None, *known, *(("better",) if known else ())):
             told = f"those of {', '.join(map(str, known))}" if known else "one annotation"
             return f"{p['dataset']} has {told}: there is no annotator {p['annotator']}"
+        lacking = trackers.missing(p["bars"]) if p["bars"] in trackers.TRACKERS else None
+        if lacking is not None:
+            return f"bars={p['bars']}: {lacking}"
         return nmf_skip(p) if p["baseline"] is None else None
 
     def tracks(self, dataset, p):
@@ -119,9 +134,35 @@ class Structure(Task):
         having = {track for part in _references(p) for track in dataset.track_ids(("audio", part))}
         return [track for track in dataset.track_ids() if track in having]
 
+    def notes(self, results):
+        """Return where bars come from: with ``auto`` that differs from track to track."""
+        found = {}
+        for setting, scores in results:
+            if setting.parameters["bars"] == "auto" or "bars" not in setting.values:
+                told = _bars_told(setting.parameters["bars"], scores)
+                found.setdefault(told, None)
+        return list(found)
+
     def protocol_of(self, p):
         """Return what of `protocol` is read: whose sections, where a dataset has several."""
         return {"trim": p["trim"], **_whose(p)}
+
+
+def _bars_told(bars, scores):
+    if bars != "auto":
+        return "bars annotated" if bars == "annotated" else f"bars estimated by {bars}"
+    having = [track for track, found in scores.items() if found.get("annotated_bars") == 1]
+    others = sorted(scores.keys() - having)
+    if not others:
+        return "bars annotated"
+    if not having:
+        return "bars estimated by librosa, for none are annotated"
+    named = ", ".join(others[:_MOST_NAMES])
+    more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+    return (
+        f"bars annotated on {len(having)} of {len(scores)} tracks, "
+        f"estimated by librosa on {named}{more}"
+    )
 
 
 def _dataset(p):
@@ -148,21 +189,26 @@ def _references(p):
 
 
 def _bars_node(p):
-    beats = () if p["bars"] == "librosa" else ("beats",)
+    beats = ("beats",) if p["bars"] in ("auto", "annotated") else ()
+    versions = {"features.bars": bars.VERSION}
+    if p["bars"] in trackers.TRACKERS:
+        versions |= {"features.trackers": trackers.VERSION} | trackers.versions(p["bars"])
     return Node(
         name="features.bars",
         compute=_bars,
         params={"bars": p["bars"]},
         parts=("audio", *beats),
         optional_parts=beats if p["bars"] == "auto" else (),
-        versions={"features.bars": bars.VERSION},
+        versions=versions,
     )
 
 
 def _bars(params, *, audio, beats=None):
     samples, rate = audio["samples"], audio["sample_rate"]
     if beats is None:
-        return {"times": bars.estimated_bars(samples, rate), "source": "librosa"}
+        source = "librosa" if params["bars"] == "auto" else params["bars"]
+        estimate = trackers.TRACKERS.get(source, bars.estimated_bars)
+        return {"times": estimate(samples, rate), "source": source}
     duration = samples.shape[1] / rate
     times = bars.annotated_bars(beats["times"], beats["positions"], duration)
     return {"times": times, "source": "annotated"}
@@ -304,19 +350,23 @@ def _from_zero(times):
 
 def _metrics_node(p):
     references = _references(p)
+    beats = () if p["bars"] in ("auto", "annotated") else ("beats",)
     return Node(
         name="metrics.structure",
         compute=_scores,
         params={"trim": p["trim"], **_whose(p)},
-        parts=references,
-        optional_parts=references if len(references) > 1 else (),
-        inputs=("postprocessing.segments",),
-        versions={"metrics.structure": scoring.VERSION},
+        parts=(*references, *beats),
+        optional_parts=(*(references if len(references) > 1 else ()), *beats),
+        inputs=("postprocessing.segments", "features.bars"),
+        versions={
+            "metrics.structure": scoring.VERSION,
+            "metrics.downbeats": downbeats.VERSION,
+        },
         small=True,
     )
 
 
-def _scores(params, *, segments, **references):
+def _scores(params, *, segments, bars, beats=None, **references):
     times = segments["boundaries"]
     estimate = np.column_stack([times[:-1], times[1:]])
     scores = {
@@ -328,6 +378,10 @@ def _scores(params, *, segments, **references):
         for number, part in enumerate(references, start=1):
             for window in scoring.WINDOWS if part in scores else ():
                 found[f"F{window}_annotator{number}"] = scores[part][f"F{window}"]
+    found["annotated_bars"] = float(str(bars["source"]) == "annotated")
+    if beats is not None:
+        annotated = beats["times"][beats["positions"] == 1]
+        found["downbeat_F"] = downbeats.f_measure(annotated, bars["times"][:-1])
     return found
 
 
