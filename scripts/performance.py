@@ -24,10 +24,9 @@ def put(name, text, page=PAGE):
     mark = f"<!-- {name}: written by scripts/{Path(sys.argv[0]).name} -->"
     old = page.read_text(encoding="utf-8") if page.exists() else "# Performance\n"
     before, _, rest = old.partition(mark)
-    after = rest.partition(mark)[2] if rest else ""
-    page.write_text(
-        f"{before.rstrip()}\n\n{mark}\n\n{text.strip()}\n\n{mark}\n{after}", encoding="utf-8"
-    )
+    after = rest.partition(mark)[2].strip()
+    parts = [before.rstrip(), mark, text.strip(), mark, *([after] if after else [])]
+    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def head(title, packages, *notes):
