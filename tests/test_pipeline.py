@@ -383,3 +383,17 @@ def test_timing_refuses_jobs_beside_each_other(experiment):
     made.timing = True
     with pytest.raises(UsageError, match="4 jobs"):
         made.compute(jobs=4)
+
+
+def test_files_are_looked_for_once_however_many_settings(experiment, monkeypatch):
+    looks, track_ids = [], toy.Toy.track_ids
+
+    def counted(self, needs=()):
+        looks.append(needs)
+        return track_ids(self, needs)
+
+    monkeypatch.setattr(toy.Toy, "track_ids", counted)
+    made = experiment(rank=[1, 2, 3])
+    units, _ = made.units(made.select())
+    assert len(units) == 9
+    assert len(looks) == 1
