@@ -1,6 +1,8 @@
 """The command line of an experiment, in doce's letters, and the tool `nmfab`."""
 
 import argparse
+import atexit
+import gc
 import json
 import os
 import shutil
@@ -226,6 +228,8 @@ def _confirmed(question):
 def _compute(experiment, options):
     from nmfab.report import progress, runs
 
+    # at the end of the process the collector would go through torch and librosa: most of a second
+    atexit.register(gc.freeze)
     settings = experiment.select(options.select)
     total = len(experiment.units(settings)[0])
     shown = options.progress or sys.stderr.isatty()
