@@ -169,11 +169,13 @@ class Experiment:
         absent : dict of str to Absent
             The datasets that are not on this machine.
         """
+        from nmfab.datasets.contract import looking_once
+
         context, units, absent, seen = self.context(), [], {}, {}
         for index, setting in enumerate(settings):
             name = setting.parameters["dataset"]
             if name not in seen:
-                seen[name] = _looking_once(context.dataset(name))
+                seen[name] = looking_once(context.dataset(name))
             try:
                 tracks = self.tracks(seen[name], setting.parameters, cached=cached)
             except NmfabError as error:
@@ -379,20 +381,6 @@ class Experiment:
         for _, pipeline, graph in visit(self.context(), chosen):
             if pipeline.place.folder.is_dir():
                 yield pipeline, graph
-
-
-def _looking_once(dataset):
-    """Let a dataset look for its files once: every setting asks for the tracks."""
-    look, found = dataset.track_ids, {}
-
-    def track_ids(needs=()):
-        key = frozenset(needs)
-        if key not in found:
-            found[key] = look(needs)
-        return list(found[key])
-
-    dataset.track_ids = track_ids
-    return dataset
 
 
 def default_cache():

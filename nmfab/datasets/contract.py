@@ -127,6 +127,20 @@ def dataset(name, *, version=None):
     return register
 
 
+def looking_once(dataset):
+    """Return a dataset that looks for its files once: every setting asks for the tracks."""
+    look, found = dataset.track_ids, {}
+
+    def track_ids(needs=()):
+        key = frozenset(needs)
+        if key not in found:
+            found[key] = look(needs)
+        return list(found[key])
+
+    dataset.track_ids = track_ids
+    return dataset
+
+
 def data_roots(extra=()):
     """Return the folders in which datasets are looked for, first match winning.
 
