@@ -152,7 +152,7 @@ def test_hals_in_blocks_of_rows_is_hals_row_after_row(shape, rank, inner, thread
     for update_W in (True, False):
         expected = last(torch_hals.plain_updates(V, W.clone(), H.clone(), inner, update_W), 5)
         for work in (1, 1 << 40):
-            monkeypatch.setattr(torch_rows, "THREAD_WORK", work)
+            monkeypatch.setattr(torch_rows, "THREAD_SIZE", work)
             for count in (1, 3, 4):
                 found = last(
                     torch_hals.torch_hals(V, W[:count], H[:count], inner=inner, update_W=update_W),
@@ -214,7 +214,7 @@ def test_extrapolated_hals_is_that_of_the_paper(shape, inner, threads, monkeypat
     monkeypatch.setattr(torch_ahals, "DELAY", 3)
     undone = 0
     for work in (1, 1 << 40):
-        monkeypatch.setattr(torch_rows, "THREAD_WORK", work)
+        monkeypatch.setattr(torch_rows, "THREAD_SIZE", work)
         for count in (1, 3):
             found = last(torch_ahals.torch_ahals(V, W[:count], H[:count], inner=inner), 25)
             plain = last(torch_ahals.plain_updates(V, W[:count], H[:count], inner), 25)
@@ -315,7 +315,7 @@ def test_extrapolated_update_ends_where_nothing_is_left_to_gain(beta, shape):
 def test_extrapolation_starts_anew_after_a_step_uphill(beta):
     V, W, H = problem(30, 41)
     starts = Extrapolated(V.mT.contiguous(), torch.cat([H[0, :1].mT * 0 + 1, H[0].mT], 1),
-                          torch.cat([W[0].mT[:1] * 0, W[0].mT]), beta, True)  # fmt: skip
+                          torch.cat([W[0].mT[:1] * 0, W[0].mT]), 1, beta, True)  # fmt: skip
     for _ in range(3):
         starts.begin()
     assert starts.alpha > 0.2

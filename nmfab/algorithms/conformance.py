@@ -177,16 +177,26 @@ def check_loss(algorithm):
     """Check that the loss (the algorithm's own, where it yields one) never rises, and falls."""
     rises = []
     for setting in _settings(algorithm):
-        result = frame.factorize(setting, _problem())
-        loss = result.get("objective", result["loss"])
+        curve = _curve(setting)
+        loss = np.array(curve.get("objective", curve["loss"]))
         worst = max(np.diff(loss) / np.abs(loss[:-1]), default=0)
         if worst > 1e-9:
             rises.append(f"beta {setting['beta']}: by {worst:.1e} of its value")
-        if algorithm.kind is None and not result["loss"][-1] < result["loss"][0]:
+        if algorithm.kind is None and not curve["loss"][-1] < curve["loss"][0]:
             raise Failed(f"beta {setting['beta']}: the loss ends where it started, or above")
     if rises and algorithm.monotone:
         raise Failed(f"the loss rises, {'; '.join(rises)} (or declare monotone=False)")
     return f"rises, as declared, {'; '.join(rises)}" if rises else "never rises"
+
+
+def _curve(setting):
+    """Return the curve of a run that is measured at every iteration."""
+    loop = frame.prepare([setting], _problem())
+    loop.due = range(1, ITERATIONS)
+    (outcome,) = loop.run()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome.curve
 
 
 def check_nan(algorithm):

@@ -67,6 +67,7 @@ class Loop:
         self.algorithm, self.V, self.factors, self.options = algorithm, V, factors, options
         self.betas, self.stop, self.batched, self.of_W = betas, stop, batched, of_W
         self.ranks = ranks
+        self.due = _checkpoints(stop.kkt is not None)  # iterations to measure at
         self.seconds = 0.0
         self.outcomes = [Outcome() for _ in betas]
         self.alive = list(range(len(betas)))
@@ -94,7 +95,6 @@ class Loop:
 
     def _run_counted(self):
         generator = self.begin()
-        due = _checkpoints(self.stop.kkt is not None)
         state, iteration = None, 0
         while self.alive:
             following = self._next(generator, iteration + 1)
@@ -106,7 +106,7 @@ class Loop:
             if reason:
                 self._finish(generator, state, iteration, reason)
                 return
-            if iteration in due:
+            if iteration in self.due:
                 self._checkpoint(state, iteration, "")
         _close(generator)
 

@@ -52,8 +52,8 @@ def torch_amu(V, W, H, *, beta=1.0, update_W=True):
 class Extrapolated(Problem):
     """A `Problem` that remembers its last step, and looks ahead of it."""
 
-    def __init__(self, X, raised, floor_At, beta, of_columns):
-        super().__init__(X, raised, floor_At, beta, of_columns)
+    def __init__(self, X, raised, floor_At, extra, beta, of_columns):
+        super().__init__(X, raised, floor_At, extra, beta, of_columns)
         self.before = self.B.clone()
         self.At_before = self.At.clone()
         self.ahead = floor_At.clone()
@@ -65,7 +65,7 @@ class Extrapolated(Problem):
         if uphill > 0:
             self.nu = 1.0
             if self.of_columns:  # otherwise A's gradient has been taken already
-                self.ahead[1:] = self.At
+                self.ahead[self.extra :] = self.At
         self.alpha, self.nu = _next(self.nu)
         self.uphill = 0.0
         for share in self.shares:
@@ -93,10 +93,10 @@ class Extrapolated(Problem):
         """Update A from its extrapolation, and extrapolate anew; the same sum as for B."""
         self.At_before.copy_(self.At)
         gradient = (1 - ratio).mul_(denominator)
-        self.At.copy_(self.ahead[1:]).mul_(power(ratio, self.gamma))
+        self.At.copy_(self.ahead[self.extra :]).mul_(power(ratio, self.gamma))
         step = self.At - self.At_before
         self.uphill += float((step * gradient).sum())
-        self.ahead[1:] = self.At.add(step.clamp_(min=0), alpha=_next(self.nu)[0])
+        self.ahead[self.extra :] = self.At.add(step.clamp_(min=0), alpha=_next(self.nu)[0])
 
 
 def _next(nu):

@@ -9,25 +9,38 @@ import queue
 import threading
 from contextlib import contextmanager
 
+_DENORMAL = 1e-310
+
 
 @contextmanager
 def one_thread():
-    """Compute the block's operations in this thread alone, denormal numbers taken as zero.
+    """Compute the block's operations in this thread alone, denormal numbers taken as zero."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with flushing():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def flushing():
+    """Take denormal numbers as zero in what this thread computes.
 
     Activations that die away pass through the denormal range (below 1.2e-38 in float32), where
     this kind of processor multiplies a hundred times slower; next to V of mean 1 they are nothing.
     """
     import torch
 
-    threads = torch.get_num_threads()
-    flushes = not bool(torch.tensor(1e-310, dtype=torch.float64) * 1)
-    torch.set_num_threads(1)
+    flushes = _DENORMAL * 1.0 == 0  # torch sets this and does not tell it
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(flushes)
-        torch.set_num_threads(threads)
 
 
 class Crew:

@@ -90,7 +90,7 @@ def _multiply(factor, numerator, denominator, gamma):
     import torch
 
     # only where a whole column of W (row of H) is zero is the denominator so small
-    ratio = numerator.div_(denominator.clamp(min=torch.finfo(factor.dtype).tiny))
+    ratio = numerator.div_(denominator.clamp_(min=torch.finfo(factor.dtype).tiny))
     if gamma == 0.5:
         ratio.sqrt_()
     elif gamma != 1:

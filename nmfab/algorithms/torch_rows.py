@@ -9,9 +9,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from nmfab.algorithms.torch_crew import Crew, one_thread
-from nmfab.algorithms.torch_sweep import THREAD_WORK, rank_of
+from nmfab.algorithms.torch_sweep import rank_of
 
 ROWS = 16
+# Entries of V that are worth a thread of their own: the operations on single rows are short, and
+# on less than that threads wait for each other's Python.
+THREAD_SIZE = 1 << 21
 
 
 class Side(NamedTuple):
@@ -140,8 +143,7 @@ class Sweeps:
         X = (V.mT if V.shape[1] >= V.shape[0] else V).contiguous()
         self.inner, self.update_W = inner, update_W
         self.Wt, self.H = W.mT.contiguous(), H.clone(memory_format=torch.contiguous_format)
-        work = len(W) * V.numel() * W.shape[-1]
-        count = min(torch.get_num_threads(), max(1, work // THREAD_WORK))
+        count = min(torch.get_num_threads(), max(1, V.numel() // THREAD_SIZE))
         self.crew = Crew(count)
         whole = len(W) // count * count
         self.problems = []

@@ -16,15 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmfab.algorithms.divergence import WH_FLOOR
-from nmfab.algorithms.torch_crew import Crew, one_thread
+from nmfab.algorithms.torch_crew import Crew, flushing, one_thread
 
-# Bytes of the model of one block: with X's block it leaves a usual L2 cache of 1 or 2 MiB for L3
-# by little, but half of it is slower, for A's numerator is read and written at each block. Twice
-# as much is about the same. At β = 2 there is no model, and one block is fastest.
-BLOCK_BYTES = 1 << 20
+# Bytes of the model of one block: with X's block it leaves a usual L2 cache of 1 or 2 MiB for L3,
+# but smaller ones are slower, for A's numerator is read and written at each block, and so are
+# larger ones. At β = 2 there is no model, and one block is fastest.
+BLOCK_BYTES = 1 << 21
 LEAST_ROWS = 128
 # Multiplications of one iteration that are worth a thread of their own (about 0.1 ms).
 THREAD_WORK = 1 << 21
+# Entries of V up to which products alone (β = 2, one problem) are better shared out by torch.
+WHOLE = 1 << 22
 
 
 def exponent(beta):
@@ -40,7 +42,7 @@ class Block(NamedTuple):
     X: Any  # rows × short
     B: Any  # rows × rank
     Bt: Any  # rank × rows
-    raised: Any  # rows × (1 + rank): a column of ones before B
+    raised: Any  # rows × (extra + rank): perhaps a column of ones before B
     model: Any  # rows × short
     weighted: Any  # rows × short
     both: Any  # (2 · rows) × short: model, weighted
@@ -111,19 +113,21 @@ class Problem:
     Parameters
     ----------
     X : tensor [shape=(long, short)]
-    raised : tensor [shape=(long, 1 + rank)]
-        B, after a column of ones.
-    floor_At : tensor [shape=(1 + rank, short)]
+    raised : tensor [shape=(long, extra + rank)]
+        B, after a column of ones where there is one.
+    floor_At : tensor [shape=(extra + rank, short)]
         Aᵀ, below a row of `WH_FLOOR`: raised @ floor_At is the model, never zero.
+    extra : int
+        1, or 0 where a model of zero does no harm (β from 2 on).
     beta : float
     of_columns : bool
         Whether B is Hᵀ.
     """
 
-    def __init__(self, X, raised, floor_At, beta, of_columns):
-        self.of_columns = of_columns
+    def __init__(self, X, raised, floor_At, extra, beta, of_columns):
+        self.of_columns, self.extra = of_columns, extra
         self.X, self.raised, self.floor_At, self.beta = X, raised, floor_At, beta
-        self.B, self.At = raised[:, 1:], floor_At[1:]
+        self.B, self.At = raised[:, extra:], floor_At[extra:]
         # where A's gradient is taken, and B of the previous iteration: see torch_amu
         self.ahead, self.before = floor_At, None
         self.tiny = _tiny(X)
@@ -153,7 +157,7 @@ class Problem:
         if self.beta == 1:
             denominator = of_B[:, None]
         else:
-            denominator = of_B @ self.ahead[1:] if self.beta == 2 else sums[1]
+            denominator = of_B @ self.ahead[self.extra :] if self.beta == 2 else sums[1]
         ratio = sums[0].div_(denominator.clamp(min=self.tiny))
         self.multiply_A(ratio, denominator)
         self.refresh()
@@ -284,26 +288,22 @@ class Sweeps:
         self.update_W = update_W
         X = (V.mT if self.by_columns else V).contiguous()
         B, At = (H.mT, W.mT) if self.by_columns else (W, H)
-        floors = [0.0 if beta >= 2 else WH_FLOOR for beta in betas]
-        self.raised = torch.cat([torch.ones_like(B[..., :1]), B], -1)
-        self.floor_At = torch.cat([torch.zeros_like(At[:, :1]), At], 1)
+        self.extra = int(min(betas) < 2)
+        self.raised = torch.cat([torch.ones_like(B[..., : self.extra]), B], -1)
+        self.floor_At = torch.cat([torch.zeros_like(At[:, : self.extra]), At], 1)
         self.problems = []
         for i, beta in enumerate(betas):
-            self.floor_At[i, 0] = floors[i]
-            rank = 1 + rank_of(W[i], H[i])
-            self.problems.append(
-                kind(
-                    X,
-                    self.raised[i, :, :rank],
-                    self.floor_At[i, :rank],
-                    beta,
-                    self.by_columns,
-                )
-            )
+            if beta < 2:
+                self.floor_At[i, 0] = WH_FLOOR
+            rank = self.extra + rank_of(W[i], H[i])
+            factors = self.raised[i, :, :rank], self.floor_At[i, :rank]
+            self.problems.append(kind(X, *factors, self.extra, beta, self.by_columns))
         work = len(betas) * X.numel() * W.shape[-1]
         self.on_cpu = X.device.type == "cpu"
-        most = torch.get_num_threads() if self.on_cpu else 1
+        whole = not self.on_cpu or (betas == [2] and X.numel() <= WHOLE)
+        most = 1 if whole else torch.get_num_threads()
         self.crew = Crew(min(most, max(1, work // THREAD_WORK)))
+        self.context = flushing if whole else one_thread
         self._assign(X)
 
     def _assign(self, X):
@@ -328,18 +328,18 @@ class Sweeps:
 
     def factors(self):
         """Return W and H, views that the next iteration overwrites."""
-        B, At = self.raised[..., 1:], self.floor_At[:, 1:]
+        B, At = self.raised[..., self.extra :], self.floor_At[:, self.extra :]
         return (At.mT, B.mT) if self.by_columns else (B, At)
 
     def iterate(self):
         """Yield after each iteration."""
         try:
             if not self.by_columns:
-                with one_thread():
+                with self.context():
                     for problem in self.problems:
                         self._prime(problem)
             while True:
-                with one_thread():
+                with self.context():
                     self._iterate()
                 yield
         finally:
