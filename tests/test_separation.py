@@ -151,7 +151,7 @@ def test_sound_of_the_estimates(experiment):
     scores(made)
     pipeline, graph = next(iter(made._places(None, None)))
     node = made.task.sound_node(made.select()[0].parameters)
-    found = node.compute(dict(node.params), **pipeline._arguments(graph, node))
+    found = node.compute(dict(node.params), **pipeline.arguments(graph, node))
     assert found["names"].tolist() == list(STEMS)
     assert found["sample_rate"] == RATE
     stems = pipeline.track.part("stems").read()["samples"]
@@ -164,7 +164,7 @@ def test_sound_names_what_is_matched(experiment):
     scores(made)
     pipeline, graph = next(iter(made._places(None, None)))
     node = made.task.sound_node(made.select()[0].parameters)
-    found = node.compute(dict(node.params), **pipeline._arguments(graph, node))
+    found = node.compute(dict(node.params), **pipeline.arguments(graph, node))
     named = [name for name in found["names"] if name]
     assert len(named) == len(set(named)) > 0
     stems = pipeline.track.part("stems").read()["samples"]
