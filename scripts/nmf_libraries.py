@@ -31,7 +31,7 @@ def tensor(array, device):
 def longer_side_first(V, device="cpu"):
     """Return V as a tensor in the memory layout that the frame gives."""
     if V.shape[1] > V.shape[0]:
-        return tensor(np.ascontiguousarray(V.T), device).mT
+        return torch.from_numpy(np.ascontiguousarray(V.T)).to(device).mT
     return tensor(V, device)
 
 
