@@ -3,6 +3,7 @@
 python scripts/bench_nmf.py                  all sizes, 7 alternating runs each
 python scripts/bench_nmf.py --quick          one small size, 3 runs
 python scripts/bench_nmf.py --time-to-loss   besides: seconds until 0.1% above the best loss
+python scripts/bench_nmf.py --device cuda    on a GPU, what runs there
 python scripts/bench_nmf.py --json FILE      the rows; --figure FILE a picture; --write docs
 
 All run in one process, on the same V, W0 and H0 and with the same number of threads, alternately;
