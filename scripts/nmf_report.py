@@ -237,8 +237,8 @@ def draw(rows, path):
         bars = axis.barh(names, [row["ms_per_iteration"] for row in own], color=colours)
         axis.bar_label(bars, fmt="%.3g", padding=2)
         axis.margins(x=0.15)
-        axis.xaxis.set_minor_formatter("")
         axis.invert_yaxis()
         axis.set(xscale="log", xlabel="ms per iteration", title=_told(key))
+        axis.xaxis.set_minor_formatter("")  # the bars bear their numbers
     figure.tight_layout()
     figure.savefig(path)
