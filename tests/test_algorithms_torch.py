@@ -40,11 +40,19 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(params=[True, False], ids=["kernels", "products"])
+def fused(request, monkeypatch):
+    """Have blocks swept by compiled kernels wherever β allows it, or nowhere."""
+    monkeypatch.setattr(torch_sweep, "_fuses", lambda beta, *_: request.param and beta in (1, 0))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("update_W", [True, False])
 @pytest.mark.parametrize("block", [1, 1 << 19])
-def test_sweep_is_the_update_of_the_whole(shape, beta, update_W, block, threads, monkeypatch):
+def test_sweep_is_the_update_of_the_whole(
+    shape, beta, update_W, block, fused, threads, monkeypatch
+):
     monkeypatch.setattr(torch_sweep, "BLOCK_BYTES", block)
     monkeypatch.setattr(torch_sweep, "LEAST_ROWS", 7)
     V, W, H = problem(*shape)
@@ -59,13 +67,29 @@ def test_sweep_is_the_update_of_the_whole(shape, beta, update_W, block, threads,
         torch.testing.assert_close(single[0], expected[0][0], rtol=1e-9, atol=1e-12)
 
 
-def test_same_threads_same_bits(threads, monkeypatch):
+def test_same_threads_same_bits(fused, threads, monkeypatch):
     monkeypatch.setattr(torch_sweep, "THREAD_WORK", 1)
     V, W, H = problem(200, 300)
     for beta in (2, 1, 0):
         first, second = (last(torch_mu(V, W, H, beta=beta)) for _ in range(2))
         assert torch.equal(first[0], second[0])
         assert torch.equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("by_rows", [True, False])
+def test_a_row_of_silence_stays_one(dtype, by_rows, fused):
+    """Where the model is zero and V is not, N / P overflows."""
+    V, W, H = (x.to(dtype) for x in problem(20, 30))
+    V = 10 * (V.mT if by_rows else V)
+    W, H = (H[0].mT, W[0].mT) if by_rows else (W[0], H[0])
+    W, H = W.clone(), H.clone()
+    W[4], H[:, 2] = 0, 0
+    for function in (torch_mu, torch_amu):
+        for beta in BETAS:
+            ours = last(function(V, W, H, beta=beta))
+            assert all(factor.isfinite().all() for factor in ours)
+            assert float(ours[0][4].max()) == float(ours[1][:, 2].max()) == 0
 
 
 def test_neither_V_nor_the_start_nor_torch_is_changed(threads, monkeypatch):
@@ -256,7 +280,7 @@ def test_extrapolation_arrives_where_hals_would_later():
 
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_extrapolation_of_nothing_is_the_multiplicative_update(beta, shape, monkeypatch):
+def test_extrapolation_of_nothing_is_the_multiplicative_update(beta, shape, fused, monkeypatch):
     def stand(self):
         self.alpha = 0.0
 
@@ -278,7 +302,7 @@ def step_ahead(factor, before, alpha, other, V, beta):
 
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_extrapolated_update_is_that_of_the_paper(beta, shape):
+def test_extrapolated_update_is_that_of_the_paper(beta, shape, fused):
     V, W, H = (x.numpy() for x in problem(*shape))
     W, H = W[0], H[0]
     found = last(torch_amu(*(torch.from_numpy(x) for x in (V, W, H)), beta=beta), 6)

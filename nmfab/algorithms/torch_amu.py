@@ -1,7 +1,7 @@
 """Multiplicative updates with extrapolation, for any β, in torch."""
 
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.torch_sweep import Problem, Sweeps, as_batch, power
+from nmfab.algorithms.torch_sweep import Problem, power, swept
 
 
 @algorithm(
@@ -42,21 +42,19 @@ def torch_amu(V, W, H, *, beta=1.0, update_W=True):
     ------
     W, H
     """
-    batched, *factors, betas = as_batch(W, H, beta)
-    sweeps = Sweeps(V, *factors, betas, update_W, kind=Extrapolated)
-    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
-    for _ in sweeps.iterate():
-        yield W, H
+    return swept(V, W, H, beta, update_W, kind=Extrapolated)
 
 
 class Extrapolated(Problem):
     """A `Problem` that remembers its last step, and looks ahead of it."""
 
-    def __init__(self, X, raised, floor_At, extra, beta, of_columns):
-        super().__init__(X, raised, floor_At, extra, beta, of_columns)
+    def __init__(self, X, raised, floor_At, *more):
+        super().__init__(X, raised, floor_At, *more)
         self.before = self.B.clone()
         self.At_before = self.At.clone()
         self.ahead = floor_At.clone()
+        if self.fused:
+            self.fused.tiles_ahead = self.fused.tiles.clone()
         self.nu, self.alpha, self.uphill = 1.0, 0.0, 0.0
 
     def begin(self):

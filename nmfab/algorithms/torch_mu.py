@@ -2,7 +2,7 @@
 
 from nmfab.algorithms.contract import algorithm
 from nmfab.algorithms.torch_plain import plain_updates
-from nmfab.algorithms.torch_sweep import Sweeps, as_batch
+from nmfab.algorithms.torch_sweep import swept
 
 
 @algorithm("torch_mu", version=1, arrays="torch", batch=("seed", "init", "beta", "rank"))
@@ -34,10 +34,5 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True):
     W, H
     """
     if V.device.type != "cpu":
-        yield from plain_updates(V, W, H, beta, update_W)
-        return
-    batched, *factors, betas = as_batch(W, H, beta)
-    sweeps = Sweeps(V, *factors, betas, update_W)
-    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
-    for _ in sweeps.iterate():
-        yield W, H
+        return plain_updates(V, W, H, beta, update_W)
+    return swept(V, W, H, beta, update_W)

@@ -11,11 +11,11 @@ they are W's, it is A's update (H) by what the previous sweep has gathered, and 
 """
 
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmfab.algorithms.divergence import WH_FLOOR
+from nmfab.algorithms.torch_blocks import Fused, Scratch, Share
 from nmfab.algorithms.torch_crew import Crew, flushing, one_thread
 
 # Bytes of the model of one block: with X's block it leaves a usual L2 cache of 1 or 2 MiB for L3,
@@ -23,6 +23,8 @@ from nmfab.algorithms.torch_crew import Crew, flushing, one_thread
 # larger ones. At β = 2 there is no model, and one block is fastest.
 BLOCK_BYTES = 1 << 21
 LEAST_ROWS = 128
+# Where `cpu_kernels` are used: see `_fuses`.
+LEAST_COLUMNS, MOST_RANK = 64, 128
 # Multiplications of one iteration that are worth a thread of their own (about 0.1 ms).
 THREAD_WORK = 1 << 21
 # Entries of V up to which products alone (β = 2, one problem) are better shared out by torch.
@@ -34,77 +36,6 @@ def exponent(beta):
     if beta < 1:
         return 1 / (2 - beta)
     return 1 / (beta - 1) if beta > 2 else 1
-
-
-class Block(NamedTuple):
-    """Rows of X and of B, and the scratch of the thread that sweeps them, as views."""
-
-    X: Any  # rows × short
-    B: Any  # rows × rank
-    Bt: Any  # rank × rows
-    raised: Any  # rows × (extra + rank): perhaps a column of ones before B
-    model: Any  # rows × short
-    weighted: Any  # rows × short
-    both: Any  # (2 · rows) × short: model, weighted
-    N: Any  # rows × rank
-    P: Any  # rows × rank
-    PN: Any  # (2 · rows) × rank
-    before: Any  # rows × rank: B of the previous iteration, where that is kept
-    step: Any  # rows × rank
-
-
-class Scratch:
-    """Memory that one thread uses for one block after another."""
-
-    def __init__(self, cells, small, like):
-        self.values = like.new_empty(2 * cells)
-        self.small = like.new_empty(3 * small)
-
-    def cut(self, X, B, raised, before, with_model):
-        """Return the `Block` of these rows."""
-        rows, short, rank = len(X), X.shape[1], B.shape[1]
-        both = self.values[: 2 * rows * short].view(2 * rows, short) if with_model else X
-        PNS = self.small[: 3 * rows * rank].view(3 * rows, rank)
-        products = PNS[rows : 2 * rows], PNS[:rows], PNS[: 2 * rows]
-        models = both[:rows], both[rows:], both
-        return Block(X, B, B.mT, raised, *models, *products, before, PNS[2 * rows :])
-
-
-class Share:
-    """The rows of one problem that one thread sweeps, and what they add up to for A."""
-
-    def __init__(self, problem, first, last, scratch, rows):
-        self.problem = problem
-        self.B = problem.B[first:last]
-        rows = last - first if problem.beta == 2 else rows
-        count = max(1, -(-(last - first) // rows))
-        edges = [first + (last - first) * i // count for i in range(count + 1)]
-        self.blocks = [
-            scratch.cut(
-                problem.X[a:b],
-                problem.B[a:b],
-                problem.raised[a:b],
-                None if problem.before is None else problem.before[a:b],
-                problem.beta != 2,
-            )
-            for a, b in pairwise(edges)
-        ]
-        # numerator and denominator of A's update, rank × short; at β of 1 and 2 the latter is
-        # known from sums over B, or from BᵀB
-        sums = 1 if problem.beta in (1, 2) else 2
-        self.sums = problem.At.new_zeros(sums, *problem.At.shape)
-        self.of_B = None
-        self.uphill = 0.0  # see torch_amu
-
-    def sweep(self, update=True, gather=True):
-        """Update B's rows, gather what A's update needs, or both."""
-        self.sums.zero_()
-        step = {1: _sweep_kl, 2: _sweep_euclidean}.get(self.problem.beta, _sweep_general)
-        step(self, self.problem, update, gather)
-        if gather and self.problem.beta == 1:
-            self.of_B = self.B.sum(0)
-        elif gather and self.problem.beta == 2:
-            self.of_B = self.B.mT @ self.B
 
 
 class Problem:
@@ -122,18 +53,23 @@ class Problem:
     beta : float
     of_columns : bool
         Whether B is Hᵀ.
+    kernels : module, optional
+        `cpu_kernels`, for where it serves.
     """
 
-    def __init__(self, X, raised, floor_At, extra, beta, of_columns):
+    def __init__(self, X, raised, floor_At, extra, beta, of_columns, kernels=None):
         self.of_columns, self.extra = of_columns, extra
         self.X, self.raised, self.floor_At, self.beta = X, raised, floor_At, beta
         self.B, self.At = raised[:, extra:], floor_At[extra:]
         # where A's gradient is taken, and B of the previous iteration: see torch_amu
         self.ahead, self.before = floor_At, None
-        self.tiny = _tiny(X)
+        # at β = 2 a row of zeros in A leaves N without a P: N / tiny is to stay finite
+        self.tiny = _tiny(X) ** (0.5 if beta == 2 else 1)
         self.gamma = exponent(beta)
-        self.A = self.At.mT.contiguous()
         self.gram = self.weights = None
+        fuses = kernels and _fuses(beta, X.shape[1], len(self.At))
+        self.fused = Fused(self, kernels) if fuses else None
+        self.A = self.fused.A if self.fused else self.At.mT.contiguous()
         self.shares = []
         self.refresh()
 
@@ -169,81 +105,17 @@ class Problem:
     def begin(self):
         """Begin an iteration."""
 
+    def pack(self):
+        """Hand A to the kernels, where they are used: the last thing before a sweep."""
+        if self.fused:
+            self.fused.pack(self)
+
     def lead(self, block):
         """Prepare a block of B for its update."""
 
     def multiply(self, share, block, ratio, denominator):
         """Multiply a block of B by the power of N / P; P is `denominator`."""
         block.B.mul_(power(ratio, self.gamma))
-
-
-def _sweep_kl(share, problem, update, gather):
-    import torch
-
-    for b in share.blocks:
-        if update:
-            problem.lead(b)
-            torch.mm(b.raised, problem.floor_At, out=b.model)
-            torch.div(b.X, b.model, out=b.model)
-            torch.mm(b.model, problem.A, out=b.N)
-            problem.multiply(share, b, b.N, problem.weights)
-        if gather:
-            torch.mm(b.raised, problem.ahead, out=b.model)
-            torch.div(b.X, b.model, out=b.model)
-            share.sums[0].addmm_(b.Bt, b.model)
-
-
-def _sweep_euclidean(share, problem, update, gather):
-    import torch
-
-    for b in share.blocks:
-        if update:
-            problem.lead(b)
-            torch.mm(b.X, problem.A, out=b.N)
-            torch.mm(b.B, problem.gram, out=b.P)
-            ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
-            problem.multiply(share, b, ratio, b.P)
-        if gather:
-            share.sums[0].addmm_(b.Bt, b.X)
-
-
-def _sweep_general(share, problem, update, gather):
-    import torch
-
-    for b in share.blocks:
-        if update:
-            problem.lead(b)
-            torch.mm(b.raised, problem.floor_At, out=b.model)
-            _weigh(b.X, b.model, b.weighted, problem.beta)
-            torch.mm(b.both, problem.A, out=b.PN)
-            ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
-            problem.multiply(share, b, ratio, b.P)
-        if gather:
-            torch.mm(b.raised, problem.ahead, out=b.model)
-            _weigh(b.X, b.model, b.weighted, problem.beta)
-            share.sums[0].addmm_(b.Bt, b.weighted)
-            share.sums[1].addmm_(b.Bt, b.model)
-
-
-def _weigh(X, model, weighted, beta):
-    """Turn `model` into its power β−1, and `weighted` into X times its power β−2."""
-    import torch
-
-    if beta == 0:
-        torch.mul(X, model.reciprocal_(), out=weighted).mul_(model)
-    elif beta == 0.5:
-        torch.mul(X, model.rsqrt_(), out=weighted).mul_(model).mul_(model)
-    elif beta == 1.5:
-        torch.rsqrt(model, out=weighted)
-        model.mul_(weighted)
-        weighted.mul_(X)
-    elif beta == 3:
-        torch.mul(X, model, out=weighted)
-        model.square_()
-    else:
-        torch.pow(model, beta - 2, out=weighted)
-        model.mul_(weighted)
-        weighted.mul_(X)
 
 
 def _tiny(values):
@@ -292,12 +164,13 @@ class Sweeps:
         self.raised = torch.cat([torch.ones_like(B[..., : self.extra]), B], -1)
         self.floor_At = torch.cat([torch.zeros_like(At[:, : self.extra]), At], 1)
         self.problems = []
+        kernels = kernels_for(X)
         for i, beta in enumerate(betas):
             if beta < 2:
                 self.floor_At[i, 0] = WH_FLOOR
             rank = self.extra + rank_of(W[i], H[i])
             factors = self.raised[i, :, :rank], self.floor_At[i, :rank]
-            self.problems.append(kind(X, *factors, self.extra, beta, self.by_columns))
+            self.problems.append(kind(X, *factors, self.extra, beta, self.by_columns, kernels))
         work = len(betas) * X.numel() * W.shape[-1]
         self.on_cpu = X.device.type == "cpu"
         whole = not self.on_cpu or (betas == [2] and X.numel() <= WHOLE)
@@ -310,10 +183,13 @@ class Sweeps:
         """Give whole problems to each thread, and share out those that are left over."""
         count, (long, short) = self.crew.count, X.shape
         rows = max(LEAST_ROWS, BLOCK_BYTES // (short * X.element_size())) if self.on_cpu else long
-        rank = self.raised.shape[-1]
-        most = long if any(problem.beta == 2 for problem in self.problems) else min(rows, long)
-        cells = min(rows, long) * short if any(p.beta != 2 for p in self.problems) else 0
-        scratch = [Scratch(cells, most * rank, X) for _ in range(count)]
+        euclidean = any(problem.beta == 2 for problem in self.problems)
+        most = long if euclidean else min(rows, long)
+        rank = max(p.fused.wide if p.fused else p.At.shape[0] for p in self.problems)
+        modelled = any(p.beta != 2 and not p.fused for p in self.problems)
+        cells = min(rows, long) * short if modelled else 0
+        kernels = max(p.fused.scratch if p.fused else 0 for p in self.problems)
+        scratch = [Scratch(cells, most * rank, kernels, X) for _ in range(count)]
         whole = len(self.problems) // count * count
         self.lists = [self.problems[i:whole:count] for i in range(count)]
         self.shared = self.problems[whole:]
@@ -346,6 +222,7 @@ class Sweeps:
             self.crew.close()
 
     def _prime(self, problem):
+        problem.pack()
         for share in problem.shares:
             share.sweep(update=False)
 
@@ -363,6 +240,7 @@ class Sweeps:
                 problem.begin()
                 if before:
                     before(problem)
+                problem.pack()
                 sweep(problem.shares[0])
                 if after:
                     after(problem)
@@ -373,9 +251,51 @@ class Sweeps:
             problem.begin()
             if before:
                 before(problem)
+            problem.pack()
             self.crew.run([lambda share=share: sweep(share) for share in problem.shares])
             if after:
                 after(problem)
+
+
+def kernels_for(like):
+    """Return the module `cpu_kernels`, compiled for this tensor's dtype, or None.
+
+    None where this processor or dtype is not among those that it knows. It is imported here, for
+    numba takes its time.
+    """
+    import torch
+
+    if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
+        return None
+    from nmfab.algorithms import cpu_kernels
+
+    if not cpu_kernels.SHAPE:
+        return None
+    cpu_kernels.compile_for(np.dtype(str(like.dtype).removeprefix("torch.")))
+    return cpu_kernels
+
+
+def _fuses(beta, columns, rank):
+    """Return whether the kernels are faster than matrix products of blocks.
+
+    They save what is done entry by entry, which is little next to products of a high rank; and
+    where rows are short they have too many tiles that are not whole.
+    """
+    return beta in (1, 0) and columns >= LEAST_COLUMNS and rank <= min(columns // 2, MOST_RANK)
+
+
+def swept(V, W, H, beta, update_W, kind=Problem):
+    """Return the iterator of `torch_mu`; what needs compiling is compiled before the first step."""
+    kernels_for(V)
+    return _factors_swept(V, W, H, beta, update_W, kind)
+
+
+def _factors_swept(V, W, H, beta, update_W, kind):
+    batched, *factors, betas = as_batch(W, H, beta)
+    sweeps = Sweeps(V, *factors, betas, update_W, kind=kind)
+    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
+    for _ in sweeps.iterate():
+        yield W, H
 
 
 def rank_of(W, H):

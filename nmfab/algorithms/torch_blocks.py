@@ -1,0 +1,238 @@
+"""Rows of one problem of `torch_sweep`, swept in blocks: what is computed, and in which memory."""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from nmfab.algorithms.divergence import WH_FLOOR
+
+
+class Block(NamedTuple):
+    """Rows of X and of B, and the scratch of the thread that sweeps them, as views."""
+
+    X: Any  # rows × short
+    B: Any  # rows × rank
+    Bt: Any  # rank × rows
+    raised: Any  # rows × (extra + rank): perhaps a column of ones before B
+    model: Any  # rows × short
+    weighted: Any  # rows × short
+    both: Any  # (2 · rows) × short: model, weighted
+    N: Any  # rows × rank
+    P: Any  # rows × rank
+    PN: Any  # (2 · rows) × rank
+    before: Any  # rows × rank: B of the previous iteration, where that is kept
+    step: Any  # rows × rank
+
+
+class Scratch:
+    """Memory that one thread uses for one block after another.
+
+    Parameters
+    ----------
+    cells : int
+        Entries of the model of a block.
+    small : int
+        Entries of B's rows of a block, filled up to whole vectors.
+    kernels : int
+        Entries that `cpu_kernels` works in.
+    like : tensor
+    """
+
+    def __init__(self, cells, small, kernels, like):
+        self.values = like.new_empty(2 * cells)
+        self.small = like.new_empty(3 * small)
+        self.kernels = like.new_zeros(kernels)  # what is not zero is an entry of X
+
+    def cut(self, problem, first, last):
+        """Return the `Block` of rows first to last of X and B."""
+        X, B, before = (
+            None if whole is None else whole[first:last]
+            for whole in (problem.X, problem.B, problem.before)
+        )
+        raised = problem.raised[first:last]
+        rows, short, rank = len(X), X.shape[1], B.shape[1]
+        if problem.fused:
+            wide = problem.fused.wide
+            N, P = (self.small[i * rows * wide :][: rows * wide].view(rows, wide) for i in (0, 1))
+            step = self.small[2 * rows * wide :][: rows * rank].view(rows, rank)
+            products = N[:, :rank], P[:, :rank], None
+            return Block(X, B, None, raised, None, None, None, *products, before, step)
+        both = X
+        if problem.beta != 2:
+            both = self.values[: 2 * rows * short].view(2 * rows, short)
+        PNS = self.small[: 3 * rows * rank].view(3 * rows, rank)
+        products = PNS[rows : 2 * rows], PNS[:rows], PNS[: 2 * rows]
+        models = both[:rows], both[rows:], both
+        return Block(X, B, B.mT, raised, *models, *products, before, PNS[2 * rows :])
+
+
+class Share:
+    """The rows of one problem that one thread sweeps, and what they add up to for A."""
+
+    def __init__(self, problem, first, last, scratch, rows):
+        self.problem = problem
+        self.B = problem.B[first:last]
+        rows = last - first if problem.beta == 2 else rows
+        count = max(1, -(-(last - first) // rows))
+        edges = [first + (last - first) * i // count for i in range(count + 1)]
+        self.blocks = [scratch.cut(problem, *edge) for edge in pairwise(edges)]
+        # numerator and denominator of A's update, rank × short; at β of 1 and 2 the latter is
+        # known from sums over B, or from BᵀB
+        sums = 1 if problem.beta in (1, 2) else 2
+        self.sums = problem.At.new_zeros(sums, *problem.At.shape)
+        self.of_B = None
+        self.uphill = 0.0  # see torch_amu
+        if problem.fused:
+            self.scratch = scratch  # the calls hold addresses in it
+            self.tiles = problem.At.new_zeros(sums, len(problem.fused.tiles))
+            self.calls = [problem.fused.calls(b, self.tiles, scratch) for b in self.blocks]
+
+    def sweep(self, update=True, gather=True):
+        """Update B's rows, gather what A's update needs, or both."""
+        step = {1: _sweep_kl, 2: _sweep_euclidean}.get(self.problem.beta, _sweep_general)
+        if self.problem.fused:
+            step = _sweep_fused
+        else:
+            self.sums.zero_()
+        step(self, self.problem, update, gather)
+        if gather and self.problem.beta == 1:
+            self.of_B = self.B.sum(0)
+        elif gather and self.problem.beta == 2:
+            self.of_B = self.B.mT @ self.B
+
+
+class Fused:
+    """One problem as `cpu_kernels` wants it: A in whole vectors, Aᵀ in tiles, and their addresses.
+
+    Parameters
+    ----------
+    problem : Problem
+    kernels : module
+        `cpu_kernels`.
+    """
+
+    def __init__(self, problem, kernels):
+        self.kernels = kernels
+        like, (rank, short) = problem.At, problem.At.shape
+        self.lanes = kernels.BITS // 8 // like.element_size()
+        self.wide, columns = (-(-size // self.lanes) * self.lanes for size in (rank, short))
+        self.whole_A = like.new_zeros(columns, self.wide)
+        self.A = self.whole_A[:short, :rank]
+        self.tiles = like.new_zeros(columns * rank)
+        self.tiles_ahead = None
+        self.floor = like.numpy().dtype.type(WH_FLOOR)
+        self.squared = problem.beta == 0
+        self.scratch = kernels.scratch_size(self.lanes)
+
+    def pack(self, problem):
+        """Renew the tiles of Aᵀ, and of the point where A's gradient is taken."""
+        self.move(problem.At, self.tiles)
+        if self.tiles_ahead is not None:
+            self.move(problem.ahead[problem.extra :], self.tiles_ahead)
+
+    def move(self, matrix, tiles, back=False):
+        """Copy a matrix, rank × short, to tiles, or `back` from them, which are then zeros."""
+        rank, short = matrix.shape
+        at = matrix.data_ptr(), matrix.stride(0), short, rank
+        self.kernels.pack(self.floor, self.lanes, *at, tiles.data_ptr(), int(back))
+
+    def calls(self, block, gathered, scratch):
+        """Return the arguments of `update` and of `gather` for a block: its memory stays."""
+        rows, short = block.X.shape
+        factors = block.X.data_ptr(), short, short, block.B.data_ptr(), block.B.stride(0)
+        ahead = self.tiles if self.tiles_ahead is None else self.tiles_ahead
+        common = self.floor, self.lanes, *factors, block.B.shape[1], rows
+        found, sums = ([x.data_ptr() for x in each] for each in ((block.N, block.P), gathered))
+        if not self.squared:
+            found[1:], sums[1:] = [0], [0]
+        work = scratch.kernels.data_ptr()
+        return (
+            (*common, self.tiles.data_ptr(), self.whole_A.data_ptr(), self.wide, *found, work),
+            (*common, ahead.data_ptr(), *sums, work),
+        )
+
+
+def _sweep_fused(share, problem, update, gather):
+    fused = problem.fused
+    for b, (of_update, of_gather) in zip(share.blocks, share.calls, strict=True):
+        if update:
+            problem.lead(b)
+            fused.kernels.update(*of_update)
+            if fused.squared:
+                ratio, denominator = b.N.div_(b.P.clamp_(min=problem.tiny)), b.P
+            else:
+                ratio, denominator = b.N, problem.weights
+            problem.multiply(share, b, ratio, denominator)
+        if gather:
+            fused.kernels.gather(*of_gather)
+    if gather:
+        for tiles, sums in zip(share.tiles, share.sums, strict=True):
+            fused.move(sums, tiles, back=True)
+
+
+def _sweep_kl(share, problem, update, gather):
+    import torch
+
+    for b in share.blocks:
+        if update:
+            problem.lead(b)
+            torch.mm(b.raised, problem.floor_At, out=b.model)
+            torch.div(b.X, b.model, out=b.model)
+            torch.mm(b.model, problem.A, out=b.N)
+            problem.multiply(share, b, b.N, problem.weights)
+        if gather:
+            torch.mm(b.raised, problem.ahead, out=b.model)
+            torch.div(b.X, b.model, out=b.model)
+            share.sums[0].addmm_(b.Bt, b.model)
+
+
+def _sweep_euclidean(share, problem, update, gather):
+    import torch
+
+    for b in share.blocks:
+        if update:
+            problem.lead(b)
+            torch.mm(b.X, problem.A, out=b.N)
+            torch.mm(b.B, problem.gram, out=b.P)
+            ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
+            problem.multiply(share, b, ratio, b.P)
+        if gather:
+            share.sums[0].addmm_(b.Bt, b.X)
+
+
+def _sweep_general(share, problem, update, gather):
+    import torch
+
+    for b in share.blocks:
+        if update:
+            problem.lead(b)
+            torch.mm(b.raised, problem.floor_At, out=b.model)
+            _weigh(b.X, b.model, b.weighted, problem.beta)
+            torch.mm(b.both, problem.A, out=b.PN)
+            ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
+            problem.multiply(share, b, ratio, b.P)
+        if gather:
+            torch.mm(b.raised, problem.ahead, out=b.model)
+            _weigh(b.X, b.model, b.weighted, problem.beta)
+            share.sums[0].addmm_(b.Bt, b.weighted)
+            share.sums[1].addmm_(b.Bt, b.model)
+
+
+def _weigh(X, model, weighted, beta):
+    """Turn `model` into its power β−1, and `weighted` into X times its power β−2."""
+    import torch
+
+    if beta == 0:
+        torch.mul(X, model.reciprocal_(), out=weighted).mul_(model)
+    elif beta == 0.5:
+        torch.mul(X, model.rsqrt_(), out=weighted).mul_(model).mul_(model)
+    elif beta == 1.5:
+        torch.rsqrt(model, out=weighted)
+        model.mul_(weighted)
+        weighted.mul_(X)
+    elif beta == 3:
+        torch.mul(X, model, out=weighted)
+        model.square_()
+    else:
+        torch.pow(model, beta - 2, out=weighted)
+        model.mul_(weighted)
+        weighted.mul_(X)

@@ -1,0 +1,119 @@
+"""The compiled kernels of the sweep: against sums written out, at the ends of memory, elsewhere."""
+
+import os
+import subprocess
+import sys
+from itertools import product
+
+import llvmlite.binding
+import numpy as np
+import pytest
+import torch
+
+from nmfab.algorithms import cpu_kernels, torch_sweep
+from nmfab.algorithms.divergence import WH_FLOOR
+
+needs_shape = pytest.mark.skipif(
+    cpu_kernels.SHAPE is None, reason="this processor has no vectors that the kernels know"
+)
+# One row, less than a tile, several groups of rows; parts of a vector, of a tile, several tiles.
+LONG = (1, 7, 50, 131)
+SHORT = (1, 16, 40, 103)
+RANKS = (1, 5, 20, 88)
+
+
+def fused(X, B, At, beta, kind=torch_sweep.Problem):
+    """Return a `Problem` that is swept by kernels, X's memory being followed by NaN."""
+    room = torch.full((X.numel() + 64,), torch.nan, dtype=X.dtype)
+    room[: X.numel()] = X.reshape(-1)
+    X = room[: X.numel()].view(X.shape)
+    raised = torch.cat([torch.ones_like(B[:, :1]), B], 1)
+    floor_At = torch.cat([torch.full_like(At[:1], WH_FLOOR), At])
+    problem = kind(X, raised, floor_At, 1, beta, False, torch_sweep.kernels_for(X))
+    scratch = torch_sweep.Scratch(0, len(X) * problem.fused.wide, problem.fused.scratch, X)
+    problem.shares = [torch_sweep.Share(problem, 0, len(X), scratch, 60)]
+    problem.pack()
+    return problem
+
+
+@needs_shape
+@pytest.mark.parametrize("beta", [1, 0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("long", "short", "rank"), list(product(LONG, SHORT, RANKS)))
+def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatch):
+    monkeypatch.setattr(torch_sweep, "_fuses", lambda *_: True)
+    rng = torch.Generator().manual_seed(long * short * rank)
+    X, B, At = (
+        torch.rand(shape, generator=rng, dtype=torch.float64).to(dtype) * (0.5 + 10 * i)
+        for i, shape in enumerate([(long, short), (long, rank), (rank, short)])
+    )
+    X[X < 0.1] = 0
+    B[B < 1] = 0
+    problem = fused(X, B, At, beta)
+    share = problem.shares[0]
+    share.sweep()
+    X, B, At = (x.double() for x in (X, B, At))
+    for _ in range(2):  # H, then W's sums with the new one
+        model = B @ At + WH_FLOOR
+        N, P = (X * model ** (beta - 2)), model ** (beta - 1)
+        sums = [B.mT @ N, B.mT @ P]
+        if _ == 0:
+            B = B * ((N @ At.mT) / (P @ At.mT)) ** torch_sweep.exponent(beta)
+    tolerance = {torch.float32: 2e-5, torch.float64: 1e-12}[dtype]
+    torch.testing.assert_close(problem.B.double(), B, rtol=tolerance, atol=0)
+    for ours, theirs in zip(share.sums, sums, strict=False):
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=0)
+    share.sweep(update=False)  # what was gathered before is forgotten
+    torch.testing.assert_close(share.sums[0].double(), sums[0], rtol=tolerance, atol=0)
+
+
+def test_they_serve_dense_floating_point_on_a_cpu_alone():
+    assert torch_sweep.kernels_for(torch.ones(2, 2, dtype=torch.float16)) is None
+    assert torch_sweep.kernels_for(torch.ones(2, 2, device="meta")) is None
+    assert not torch_sweep._fuses(2, 1025, 20)
+    assert torch_sweep._fuses(1, 1025, 20)
+    assert not torch_sweep._fuses(1, 1025, 500)
+    assert not torch_sweep._fuses(0, 30, 5)
+
+
+RUN = """
+import torch
+from itertools import islice
+from nmfab.algorithms import cpu_kernels
+from nmfab.algorithms.torch_mu import torch_mu
+rng = torch.Generator().manual_seed(0)
+V, W, H = (torch.rand(s, generator=rng) for s in ((150, 400), (150, 12), (12, 400)))
+for beta in (1, 0):
+    *_, (W, H) = islice(torch_mu(V, W, H, beta=beta), 20)
+print(cpu_kernels.SHAPE, float(W.double().sum()), float((W @ H).double().square().sum()))
+"""
+
+
+def run(folder, **variables):
+    """Return what `RUN` prints in a process of its own."""
+    variables |= {"NUMBA_CACHE_DIR": str(folder), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], env=os.environ | variables,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    shape, *values = done.stdout.rsplit(maxsplit=2)
+    return shape, np.array(values, float)
+
+
+@needs_shape
+def test_same_factors_with_other_vectors_and_with_none(tmp_path):
+    _, expected = run(tmp_path)
+    shape, found = run(tmp_path, NUMBA_DISABLE_JIT="1")
+    assert shape == "None"
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    features = llvmlite.binding.get_host_cpu_features()
+    if not features.get("avx512f"):
+        pytest.skip("AVX2 is what this processor has, or it is another one altogether")
+    less = ",".join(
+        ("+" if there and not name.startswith("avx512") else "-") + name
+        for name, there in features.items()
+    )
+    shape, found = run(tmp_path, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=less)
+    assert shape == "(256, 4, 3)"
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
