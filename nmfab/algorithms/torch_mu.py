@@ -1,12 +1,29 @@
 """Multiplicative updates for any β, in torch: CPU or CUDA, one problem or many."""
 
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.torch_plain import plain_updates
+from nmfab.algorithms.gpu.multiplicative import updates
 from nmfab.algorithms.torch_sweep import Sweeps, as_batch
+from nmfab.base.errors import ComputationError
 
 
-@algorithm("torch_mu", version=1, arrays="torch", batch=("seed", "init", "beta", "rank"))
-def torch_mu(V, W, H, *, beta=1.0, update_W=True):
+def _refused(p):
+    tf32 = p["torch_mu.tf32"]
+    if not isinstance(tf32, bool):
+        return f"torch_mu.tf32 is true or false, not {tf32!r}"
+    if tf32 and p["dtype"] != "float32":
+        return "torch_mu.tf32 is a way to multiply float32: with float64 leave it false"
+    return None
+
+
+@algorithm(
+    "torch_mu",
+    version=1,
+    arrays="torch",
+    batch=("seed", "init", "beta", "rank"),
+    skip=_refused,
+    absent={"tf32": False},
+)
+def torch_mu(V, W, H, *, beta=1.0, update_W=True, tf32=False):
     """Multiply H, then W, by (N / P)^γ(β), majorization-minimization (Févotte and Idier 2011).
 
     With N = Wᵀ (V ∘ (WH)^(β−2)) and P = Wᵀ (WH)^(β−1) for H, and the like for W. `WH_FLOOR` times
@@ -15,8 +32,8 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True):
     0: components of zeros, which fill up problems of lower rank in a batch, harm nothing.
 
     On a CPU V is swept in blocks that stay in cache (`torch_sweep`), by as many threads as torch
-    has, each with problems or columns of its own; elsewhere W·H of as many problems as fit is
-    computed at once (`torch_plain`).
+    has, each with problems or columns of its own; on a GPU the fastest there of several forms is
+    taken: plain matrix products, fused kernels, either launched as one graph (`gpu.forms`).
 
     Parameters
     ----------
@@ -28,14 +45,19 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True):
         Any real.
     update_W : bool
         False holds W fixed.
+    tf32 : bool
+        Let a GPU multiply float32 matrices as TF32, whose mantissa has 10 bits: faster, and other
+        results. A CPU has none, and refuses.
 
     Yields
     ------
     W, H
     """
     if V.device.type != "cpu":
-        yield from plain_updates(V, W, H, beta, update_W)
+        yield from updates(V, W, H, beta, update_W, tf32=tf32)
         return
+    if tf32:
+        raise ComputationError("torch_mu.tf32 is a GPU's: use --device cuda, or leave it false")
     batched, *factors, betas = as_batch(W, H, beta)
     sweeps = Sweeps(V, *factors, betas, update_W)
     W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())

@@ -14,9 +14,9 @@ LARGEST_RANK = 128
 # Programs for each of the card's multiprocessors, and the fewest tiles that are worth one.
 PROGRAMS, LEAST_TILES = 3, 4
 FINISHED = 2048  # entries of a factor that one program of the second kernel multiplies
-# What the kernels multiply by: float32 itself; three products of TF32 numbers whose sums are the
-# factors, which has float32's accuracy on the units for matrices; or one such product.
-PRECISIONS = {"fused": "ieee", "tensor": "tf32x3", "tf32": "tf32"}
+# How the kernels multiply: in float32 itself; by three products of TF32 numbers whose sums the
+# factors are, which has float32's accuracy on the units for matrices; or by one such product.
+PRECISIONS = ("ieee", "tf32x3", "tf32")
 
 
 class Tiles(NamedTuple):
@@ -36,7 +36,7 @@ def tiles(rank, precision, dtype_size=4):
     rank : int
         At most `LARGEST_RANK`.
     precision : str
-        A value of `PRECISIONS`.
+        One of `PRECISIONS`.
     dtype_size : int
         Bytes of a number.
     """
@@ -115,6 +115,7 @@ def split(m, n, batch, cut, count):
     m, n, batch : int
         V's rows, rows of the factor, problems.
     cut : Tiles
+        Of the kernel.
     count : int
         Multiprocessors of the card.
     """
@@ -139,11 +140,13 @@ def halves(V, W, H, beta, precision, update_W=True):
     Parameters
     ----------
     V : tensor [shape=(m, n)]
+        The same for all problems.
     W, H : tensor [shape=(batch, m, rank), (batch, rank, n)]
         Overwritten by calling what is returned.
     beta : float
+        Any real.
     precision : str
-        A value of `PRECISIONS`.
+        One of `PRECISIONS`.
     update_W : bool
         False holds W fixed.
 

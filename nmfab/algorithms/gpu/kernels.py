@@ -1,8 +1,8 @@
 """Triton kernels of a multiplicative update; the only file that imports triton, at its first use.
 
-F (n × rank) is updated, D (m × rank) held fixed, and V ≈ D Fᵀ (m × n), all by strides: the update of
-H has F = Hᵀ, D = W; that of W has F = W, D = Hᵀ and Vᵀ in the place of V. Ranks are filled up with
-zeros to a power of two. Numbers known to be the same for a whole run (β, floors) are compiled in.
+F (n × rank) is updated, D (m × rank) held fixed, and V ≈ D Fᵀ (m × n), all by strides: the update
+of H has F = Hᵀ, D = W; that of W has F = W, D = Hᵀ and Vᵀ in the place of V. Ranks are filled up
+with zeros to a power of two. Numbers that stay the same for a run (β, floors) are compiled in.
 """
 
 import triton
