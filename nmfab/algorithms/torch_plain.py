@@ -96,8 +96,10 @@ def multiply(factor, numerator, denominator, gamma):
     """Multiply a factor by (N / P)^γ, in place; N and P are overwritten."""
     import torch
 
-    # only where a whole column of W (row of H) is zero is the denominator so small
-    ratio = numerator.div_(denominator.clamp_(min=torch.finfo(factor.dtype).tiny))
+    limits = torch.finfo(factor.dtype)
+    # only where a component of W or H, or from β = 2 on a row of W or a column of H, is zero is the
+    # denominator so small; the entry is to stay zero, not to become 0 · ∞
+    ratio = numerator.div_(denominator.clamp_(min=limits.tiny)).clamp_(max=limits.max)
     if gamma == 0.5:
         ratio.sqrt_()
     elif gamma != 1:

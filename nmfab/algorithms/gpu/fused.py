@@ -76,7 +76,7 @@ class Half:
         else:
             self.P = torch.empty_like(self.N[:1] if beta == 2 else self.N)
         self.gram = V.new_empty(batch, rank, rank) if beta == 2 else None
-        self.tiny = torch.finfo(V.dtype).tiny
+        self.limits = torch.finfo(V.dtype)
 
     def __call__(self):
         """Update F."""
@@ -102,8 +102,8 @@ class Half:
             self.F, self.N, self.P,
             n, rank, splits,
             *self.F.stride(), *self.N.stride(), *self.P.stride(),
-            beta=self.beta, gamma=float(exponent(self.beta)), tiny=self.tiny,
-            R=self.padded, TILE_N=rows,
+            beta=self.beta, gamma=float(exponent(self.beta)), tiny=self.limits.tiny,
+            largest=self.limits.max, R=self.padded, TILE_N=rows,
         )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def finish(
     F, N, P,
     n, rank, splits,
     f_b, f_j, f_r, n_s, n_b, n_j, n_r, p_s, p_b, p_j, p_r,
-    beta: tl.constexpr, gamma: tl.constexpr, tiny: tl.constexpr,
+    beta: tl.constexpr, gamma: tl.constexpr, tiny: tl.constexpr, largest: tl.constexpr,
     R: tl.constexpr, TILE_N: tl.constexpr,
 ):  # fmt: skip
     """Multiply TILE_N rows of F by (N / P)^gamma, the splits added up in their order.
@@ -103,8 +103,9 @@ def finish(
         above += tl.load(where_N + tl.cast(split, tl.int64) * n_s, mask=own, other=0.0)
         if beta != 2:
             below += tl.load(where_P + tl.cast(split, tl.int64) * p_s, mask=own, other=0.0)
-    # a denominator so small is that of a component of zeros; NaN is to be seen, not hidden
+    # with a denominator so small the factor is zero, and stays so; NaN is to be seen, not hidden
     ratio = above / tl.maximum(below, tiny, propagate_nan=tl.PropagateNan.ALL)
+    ratio = tl.minimum(ratio, largest, propagate_nan=tl.PropagateNan.ALL)
     if gamma == 0.5:
         ratio = tl.sqrt(ratio)
     elif gamma != 1:
