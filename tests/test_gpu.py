@@ -193,6 +193,24 @@ def test_problems_of_about_the_same_size_share_a_choice():
     assert of(1025, 1292, 2) != of(1025, 2100, 2)
 
 
+def test_a_form_is_chosen_before_the_first_iteration_is_timed(monkeypatch):
+    chosen = []
+
+    def iteration(builds, state, problem, **more):
+        chosen.append(sorted(builds))
+        return builds["plain"](*state)
+
+    monkeypatch.setattr(forms, "iteration", iteration)
+    V, W, H = torch.ones(4, 5), torch.ones(4, 2), torch.ones(2, 5)
+    generator = updates(V, W, H, 1)
+    assert chosen == [["fused", "plain", "tensor"]]
+    next(generator)
+    updates(V, W, H, 1, tf32=True)
+    updates(V.double(), W.double(), H.double(), 1)
+    assert chosen[1:] == [["fused", "plain"]] * 2
+    assert len(chosen) == 3
+
+
 @pytest.mark.parametrize("rank", [5, fused.LARGEST_RANK + 1])
 def test_plain_form_on_the_way_of_a_gpu(rank):
     V = torch.rand(20, 30, dtype=torch.float64)

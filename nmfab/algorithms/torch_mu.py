@@ -54,10 +54,13 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True, tf32=False):
     W, H
     """
     if V.device.type != "cpu":
-        yield from updates(V, W, H, beta, update_W, tf32=tf32)
-        return
+        return updates(V, W, H, beta, update_W, tf32=tf32)
     if tf32:
         raise ComputationError("torch_mu.tf32 is a GPU's: use --device cuda, or leave it false")
+    return _swept(V, W, H, beta, update_W)
+
+
+def _swept(V, W, H, beta, update_W):
     batched, *factors, betas = as_batch(W, H, beta)
     sweeps = Sweeps(V, *factors, betas, update_W)
     W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())

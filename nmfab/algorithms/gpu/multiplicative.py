@@ -8,7 +8,9 @@ from nmfab.base.resources import allow_tf32
 
 
 def updates(V, W, H, beta, update_W=True, *, tf32=False, form=None):
-    """Iterate as `torch_mu` does; W and H are overwritten.
+    """Return a generator that iterates as `torch_mu` does; W and H are overwritten.
+
+    The form is chosen, and its kernels compiled, before this returns: that is no iteration's time.
 
     Parameters
     ----------
@@ -25,15 +27,20 @@ def updates(V, W, H, beta, update_W=True, *, tf32=False, form=None):
     form : str, optional
         One of `forms.NAMES`; else the fastest.
 
-    Yields
-    ------
-    W, H
+    Returns
+    -------
+    generator
+        Of W and H.
     """
     with allow_tf32(tf32):
         builds = _builds(V, W.shape[-1], beta, update_W, tf32)
         betas = tuple(sorted({b for _, b in runs(W, beta)}))
         problem = forms.about("torch_mu", V, (W, H), W.shape[-1], betas, update_W, tf32)
         step = forms.iteration(builds, (W, H), problem, form=form, tf32=tf32)
+    return _iterate(step, W, H, tf32)
+
+
+def _iterate(step, W, H, tf32):
     while True:
         with allow_tf32(tf32):
             step()
