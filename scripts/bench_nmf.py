@@ -34,9 +34,11 @@ QUICK = [(513, 400, 20)]
 BETAS = (2, 1, 0)
 SAME = {("nmfab", "torch_mu"), ("torch", "plain mu"), ("sklearn", "mu"), ("nn_fac", "mu"),
         ("nn_fac", "mu without its loss"), ("torchnmf", "mu")}  # fmt: skip
+FORMS = "torch_mu "  # begins the names of forms, see nmf_libraries.methods
 COMPARED = 10  # iterations after which losses are compared
 PAUSE = 0.1  # seconds before each turn
-TURN, MOST = 0.3, 60  # seconds of a turn, and its most iterations
+TURN = 0.3  # seconds of a turn
+MOST = {"cpu": 60, "cuda": 1000}  # iterations of a turn
 SLOW = 1.0  # seconds; what takes longer for one iteration has one of them in three turns
 CPU = False  # processor time in the place of wall time
 
@@ -83,8 +85,14 @@ def compare(size, beta, given):
     rows, runners = [], {}
     for (library, method), (make, dtype) in chosen(beta, given).items():
         begin = partial(make, V, W, H, beta, given.device)
-        advance, factors = begin()
-        advance(COMPARED if (library, method) in SAME else 1)
+        try:
+            advance, factors = begin()
+            advance(COMPARED if (library, method) in SAME or method.startswith(FORMS) else 1)
+        except Exception as error:
+            if not method.startswith(FORMS):
+                raise
+            print(f"left out: {method} (beta {beta}): {str(error).splitlines()[0]}")
+            continue
         loss = loss_of(V, factors(), beta) if factors else None
         peak = peak_bytes(begin, V.nbytes + W.nbytes + H.nbytes, given.device)
         rows.append(
@@ -93,7 +101,7 @@ def compare(size, beta, given):
         )
         runners[library, method] = begin
     refuse_other_losses(rows)
-    for row, ms in zip(rows, alternately(runners, given.runs), strict=True):
+    for row, ms in zip(rows, alternately(runners, given), strict=True):
         row["ms_per_iteration"] = ms
     return rows
 
@@ -111,20 +119,21 @@ def refuse_other_losses(rows):
         (row["library"], row["method"]): row["loss"]
         for row in rows
         if (row["library"], row["method"]) in SAME
+        or (row["method"].startswith(FORMS) and row["method"] != report.TF32)
     }
     least, most = min(losses.values()), max(losses.values())
     if not most <= least * 1.001:
         raise SystemExit(f"beta {rows[0]['beta']}: losses differ, so nothing is compared: {losses}")
 
 
-def alternately(runners, runs):
+def alternately(runners, given):
     """Return the median milliseconds per iteration of each, run in turns from the same start.
 
     Threads of the library before wait for more work by turning in circles: they are given time to
     fall asleep.
     """
     times = {name: [] for name in runners}
-    for turn in range(runs):
+    for turn in range(given.runs):
         for name, begin in runners.items():
             if turn > 2 and times[name][0] > 1e3 * SLOW:
                 continue
@@ -135,9 +144,15 @@ def alternately(runners, runs):
                 times[name].append(per_iteration * 1e3)
                 continue
             per_iteration = timed(advance, 2)  # the first one copies V
-            count = int(np.clip(TURN / per_iteration, 1, MOST))
+            count = int(np.clip(TURN / per_iteration, 1, MOST[given.device]))
             times[name].append(timed(advance, count) * 1e3)
     return [statistics.median(times[name]) for name in runners]
+
+
+def prepare(runners, given):
+    """Have a GPU compile what it needs and choose its forms, which is no part of an iteration."""
+    for begin in runners if given.device == "cuda" else ():
+        begin()[0](1)
 
 
 def timed(advance, count):
@@ -182,10 +197,11 @@ def batches(size, beta, given):
         number: partial(libraries.ours("torch_mu"), V, *start, beta, given.device)
         for number, start in ((1, (W, H)), (count, many))
     }
+    prepare(runners.values(), given)
     return [
         row_of(size, beta, "nmfab", "torch_mu", given.device)
         | {"batch": number, "start": "random", "ms_per_iteration": ms}
-        for number, ms in zip(runners, alternately(runners, given.runs), strict=True)
+        for number, ms in zip(runners, alternately(runners, given), strict=True)
     ]
 
 
@@ -203,7 +219,7 @@ def measuring(size, beta, given):
             measure(*tensors, beta)
 
     looking = {"iterate": begin, "look": lambda: (look, None)}
-    iteration, look_ms = alternately(looking, given.runs)
+    iteration, look_ms = alternately(looking, given)
     return look_ms / iteration
 
 
@@ -232,10 +248,10 @@ def race(size, given, iterations=10):
     return rows
 
 
-def roofline(runs):
+def roofline(given):
     """Return bytes/s of copies and operations/s of products in float32 on the GPU."""
-    source = torch.ones(1 << 28, device="cuda")
-    target, square = torch.empty_like(source), torch.ones(8192, 8192, device="cuda")
+    source = torch.rand(1 << 28, device="cuda")
+    target, square = torch.empty_like(source), torch.rand(8192, 8192, device="cuda")
     out = torch.empty_like(square)
 
     def copy(count):
@@ -249,7 +265,7 @@ def roofline(runs):
         torch.cuda.synchronize()
 
     both = {"copy": lambda: (copy, None), "multiply": lambda: (multiply, None)}
-    copy_ms, multiply_ms = alternately(both, runs)
+    copy_ms, multiply_ms = alternately(both, given)
     return 2 * 4 * 2**28 / copy_ms * 1e3, 2 * 8192**3 / multiply_ms * 1e3
 
 
@@ -273,6 +289,9 @@ def time_to_loss(name, V, rank, beta, seed, given):
     for key, (make, _) in chosen(beta, given).items():
         if key[0] == "products" or key in (("torch", "plain mu"), ("nn_fac", "mu")):
             continue  # without its loss at every iteration nn_fac does the same in less time
+        if key[1].startswith(FORMS):
+            continue  # torch_mu is the fastest of them
+        prepare([partial(make, V, W, H, beta, given.device)], given)
         advance, factors = make(V, W, H, beta, given.device)
         seconds, curve = 0.0, []
         time.sleep(PAUSE)
@@ -352,7 +371,7 @@ def bench(given):
                 for seed in range(given.seeds):
                     losses += time_to_loss(name, V, 20, beta, seed, given)
                     print(name, beta, seed, flush=True)
-    rates = roofline(given.runs) if given.device == "cuda" else None
+    rates = roofline(given) if given.device == "cuda" else None
     page = report.page(rows, losses, races, looks, given, rates)
     print(page)
     if given.json:

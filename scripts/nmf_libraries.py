@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from nmfab.algorithms import ALGORITHMS
+from nmfab.algorithms.gpu import forms
+from nmfab.algorithms.gpu.multiplicative import updates
 from nmfab.algorithms.torch_plain import plain_updates
 
 
@@ -61,6 +63,16 @@ def ours(name, **keywords):
         more = keywords if ALGORITHMS[name].betas else keywords | {"beta": beta}
         start = longer_side_first(V, device), tensor(W, device), tensor(H, device)
         return of_generator(function(*start, **more), device)
+
+    return make
+
+
+def in_form(form):
+    """Return `make` of torch_mu in one of the forms of a GPU."""
+
+    def make(V, W, H, beta, device):
+        start = longer_side_first(V, device), tensor(W, device), tensor(H, device)
+        return of_generator(updates(*start, beta, form=form), device)
 
     return make
 
@@ -180,9 +192,14 @@ def methods(beta, device="cpu"):
         found["nmfab", "torch_ahals"] = ours("torch_ahals"), "float32"
     if installed("torchnmf"):
         found["torchnmf", "mu"] = torchnmf, "float32"
-    if device == "cpu":
-        found |= _on_a_cpu(beta)
-    return found
+    return found | (_on_a_cpu(beta) if device == "cpu" else _on_a_gpu())
+
+
+def _on_a_gpu():
+    """Return every form of torch_mu, and it with products in TF32."""
+    names = [name for name in forms.NAMES if name.startswith("plain") or installed("triton")]
+    found = {("nmfab", f"torch_mu {name}"): (in_form(name), "float32") for name in names}
+    return found | {("nmfab", "torch_mu TF32"): (ours("torch_mu", tf32=True), "float32")}
 
 
 def _on_a_cpu(beta):

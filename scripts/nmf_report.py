@@ -6,6 +6,7 @@ import performance
 import torch
 
 LARGE = (2049, 5168, 88)
+TF32 = "torch_mu TF32"
 # where a median is not finite: most runs of a method did not arrive
 OUT_OF_TIME = {"inf": "most runs of each peer are not in time", "nan": "most runs are not in time"}
 
@@ -33,9 +34,11 @@ def page(rows, losses, races, looks, given, rates):
             f"{'processor' if given.cpu else 'wall'} time",
             f"medians of {given.runs} alternating runs",
         ),
+        *(rates_told(rates) if rates else ()),
         *targets(rows, losses, races, looks, rates),
         "",
         *table(rows),
+        *tf32_table(rows),
     ]
     if losses:
         lines += ["", "Seconds until the loss is 0.1% above the best that any reaches, real "
@@ -70,7 +73,7 @@ def targets(rows, losses, races, looks, rates):
             found.append((f"memory beyond one V, W and H, {_told(key)}", 0.25, share, "of V"))
         if rates:
             found.append(_roofline_target(key, methods["nmfab", "torch_mu"], rates))
-    found += _batch_targets(rows, single)
+    found += _batch_targets(rows, single, rates)
     for key, look in looks.items():
         found.append((f"loss and residual, 5 times in 200 iterations, {_told(key)}", 0.05,
                       5 * look / 200, "of the time"))  # fmt: skip
@@ -110,16 +113,60 @@ def _single_targets(key, ms):
     return found
 
 
+def least_seconds(key, batch, rates):
+    """Return the time of an iteration by the roofline.
+
+    Parameters
+    ----------
+    key : tuple
+        m, n, rank and beta.
+    batch : int
+        Problems, which share V.
+    rates : tuple of float
+        Bytes/s and operations/s.
+
+    Returns
+    -------
+    float
+        The larger of V read once, in float32, and of the products of V's size: two at β = 2, four
+        at β = 1, six at any other.
+    """
+    m, n, rank, beta = key
+    operations = 2 * m * n * rank * {2: 2, 1: 4}.get(beta, 6) * batch
+    return max(4 * m * n / rates[0], operations / rates[1])
+
+
 def _roofline_target(key, row, rates):
     """Return the share of what copies and products of this GPU allow."""
-    m, n, rank, beta = key
-    operations = 2 * m * n * rank * {2: 2, 1: 4}.get(beta, 6)
-    least = max(4 * m * n / rates[0], operations / rates[1])
-    share = least / (row["ms_per_iteration"] / 1e3)
-    return f"torch_mu on the GPU, {_told(key)}", 0.5, share, "of the roofline"
+    share = least_seconds(key, row["batch"], rates) / (row["ms_per_iteration"] / 1e3)
+    many = f", {row['batch']} starts in one call" if row["batch"] > 1 else ""
+    return f"torch_mu on the GPU, {_told(key)}{many}", 0.5, share, "of the roofline"
 
 
-def _batch_targets(rows, single):
+def rates_told(rates):
+    """Return a line on what the roofline is made of."""
+    return [f"Copies: {rates[0] / 1e12:.2f} TB/s, read and written; products of float32 matrices, "
+            f"TF32 off: {rates[1] / 1e12:.1f} TFLOP/s.", ""]  # fmt: skip
+
+
+def tf32_table(rows):
+    """Return what TF32 changes in time and in the loss as a Markdown table, where it was run."""
+    lines = ["", "The same number of iterations with products in TF32 (torch_mu.tf32) and without:",
+             "", "| V, rank | β | ms without | ms with | loss without | relative difference |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    head = len(lines)
+    for row in (row for row in rows if row["method"] == TF32):
+        exact = next(r for r in rows if problem(r) == problem(row) and r["method"] == "torch_mu"
+                     and not r.get("start"))  # fmt: skip
+        lines.append(
+            f"| {row['m']}×{row['n']}, {row['rank']} | {row['beta']} | "
+            f"{exact['ms_per_iteration']:.3g} | {row['ms_per_iteration']:.3g} | "
+            f"{exact['loss']:.6g} | {row['loss'] / exact['loss'] - 1:.1e} |"
+        )
+    return lines if len(lines) > head else []
+
+
+def _batch_targets(rows, single, rates):
     found = []
     for row in rows:
         if row["batch"] == 1:
@@ -137,6 +184,8 @@ def _batch_targets(rows, single):
             found.append(
                 (f"{row['batch']} starts in one call to torchnmf, {_told(problem(row))}", 20,
                  faster, "times faster"))  # fmt: skip
+        if rates:
+            found.append(_roofline_target(problem(row), row, rates))
     return found
 
 
@@ -190,10 +239,15 @@ def table(rows):
         ms = row["ms_per_iteration"]
         lines.append(
             f"| {row['m']}×{row['n']}, {row['rank']} | {row['beta']} | {row['library']} "
-            f"{row['method']} ({row['dtype']}) | {ms:.2f} | {ms / bare:.2f} | "
+            f"{row['method']} ({row['dtype']}) | {_milliseconds(ms)} | {ms / bare:.2f} | "
             f"{ms / reference:.2f} |"
         )
     return lines
+
+
+def _milliseconds(ms):
+    """Return milliseconds with two decimals, small ones with three digits."""
+    return f"{ms:.2f}" if ms >= 0.1 else f"{ms:.3g}"
 
 
 def loss_table(rows):

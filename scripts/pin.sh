@@ -4,22 +4,25 @@
 #
 #   PYTHON=python3.11 sh scripts/pin.sh
 #
-# torch stays as it is pinned; to change it, edit its line in constraints.txt first.
+# torch stays as it is pinned; to change it, edit its line in constraints.txt first, and that of
+# triton to the version that torch for CUDA asks for.
 set -eu
 cd "$(dirname "$0")/.."
 
-torch=$(grep '^torch==' constraints.txt)
+torch=$(grep -E '^(torch|triton)==' constraints.txt)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 pip="$folder/venv/bin/python -m pip"
 $pip install --quiet --upgrade pip
-$pip install --quiet "$torch"
+# two words, one for each
+# shellcheck disable=SC2086
+$pip install --quiet $torch
 $pip install --quiet -e '.[tests,lint]'
 {
     echo "# Every version that nmfab is tested with, written by: PYTHON=python3.11 sh scripts/pin.sh"
     # pip too: what comes with older Pythons takes twice as long to resolve all this.
-    $pip freeze --all --exclude-editable --exclude torch --exclude setuptools
+    $pip freeze --all --exclude-editable --exclude torch --exclude triton --exclude setuptools
     echo "$torch"
     # What librosa asks for where Python no longer has it.
     for package in audioop-lts standard-aifc standard-chunk standard-sunau; do

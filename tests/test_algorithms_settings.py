@@ -33,6 +33,7 @@ def test_a_setting_reads_what_its_start_and_algorithm_need_and_no_more():
         "init": "nndsvda",
         "stop": 200,
         "dtype": "float32",
+        "torch_mu.tf32": False,
     }
     assert frame.parameters({"init": "random", "seed": 3})["seed"] == 3
     hals = frame.parameters({"algorithm": "torch_hals", "beta": 2.0})

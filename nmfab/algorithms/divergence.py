@@ -22,7 +22,9 @@ from nmfab.algorithms.torch_crew import Crew, one_thread
 
 V_FLOOR = 1e-10
 WH_FLOOR = 1e-12
-BLOCK = 1 << 18  # entries of V that `measure` looks at together
+# Entries of V that `measure` looks at together: those that stay in a cache, or all that a GPU holds
+# without much memory, for there every look at a part is a stop.
+BLOCK, GPU_BLOCK = 1 << 18, 1 << 26
 
 
 def floored(V, beta):
@@ -193,7 +195,8 @@ def measure(V, W, H, beta, *, of_W=True):
 
 def _swept(X, B, At, beta, size, begin, end):
     """Return what some rows of X add to [loss], to B's residual and to the sums for A's."""
-    rows = max(1, BLOCK // X.shape[1])
+    on_host = isinstance(X, np.ndarray) or X.device.type == "cpu"
+    rows = max(1, (BLOCK if on_host else GPU_BLOCK) // X.shape[1])
     gram = At @ At.T if beta == 2 else None
     found = []
     for first in range(begin, end, rows):

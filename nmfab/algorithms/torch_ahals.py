@@ -1,6 +1,9 @@
 """Hierarchical alternating least squares with extrapolation, in torch: one problem or many."""
 
+from typing import Any, NamedTuple
+
 from nmfab.algorithms.contract import algorithm
+from nmfab.algorithms.gpu import forms
 from nmfab.algorithms.torch_hals import sweep_rows
 from nmfab.algorithms.torch_rows import Part, Problem, Sweeps, total
 from nmfab.algorithms.torch_sweep import as_batch
@@ -48,7 +51,7 @@ def torch_ahals(V, W, H, *, inner=4, update_W=True):
     """
     batched, W, H, _ = as_batch(W, H, 2)
     if V.device.type != "cpu":
-        states = plain_updates(V, W, H, inner, update_W)
+        states = _on_gpu(V, W, H, inner, update_W)
     else:
         states = _swept(Sweeps(V, W, H, inner, update_W, kind=Extrapolated))
     for W, H in states:
@@ -138,33 +141,78 @@ def plain_updates(V, W, H, inner=4, update_W=True):
     ------
     W, H
     """
+    state = State.of(W, H)
+    step = _plain_step(V, state, inner, update_W)
+    while True:
+        step()
+        yield state.Wt.mT, state.H
+
+
+def _on_gpu(V, W, H, inner, update_W):
+    state = State.of(W, H)
+    builds = {"plain": lambda *copies: _plain_step(V, State(*copies), inner, update_W)}
+    problem = forms.about("torch_ahals", V, state[:2], H.shape[-2], inner, update_W)
+    step = forms.iteration(builds, state, problem)
+    while True:
+        step()
+        yield state.Wt.mT, state.H
+
+
+class State(NamedTuple):
+    """Everything that an iteration changes, in place: on a GPU nothing of it is read meanwhile."""
+
+    Wt: Any  # batch × rank × m
+    H: Any  # batch × rank × n
+    ahead_W: Any
+    ahead_H: Any
+    alpha: Any  # batch × 1 × 1, as what follows
+    ceiling: Any
+    error: Any  # float64
+    count: Any  # iterations done
+
+    @classmethod
+    def of(cls, W, H):
+        """Return the state at the start."""
+        import torch
+
+        H, Wt = H.clone(memory_format=torch.contiguous_format), W.mT.contiguous().clone()
+        alpha = torch.full((len(H), 1, 1), FIRST, dtype=H.dtype, device=H.device)
+        error = torch.full_like(alpha, float("inf"), dtype=torch.float64)
+        return cls(
+            Wt, H, Wt.clone(), H.clone(), alpha, torch.ones_like(alpha), error,
+            torch.zeros_like(alpha, dtype=torch.int64),
+        )  # fmt: skip
+
+
+def _plain_step(V, state, inner, update_W):
     import torch
 
-    H, Wt = H.contiguous(), W.mT.contiguous()
-    ahead_H, ahead_W = H.clone(), Wt.clone()
-    alpha = torch.full((len(H), 1, 1), FIRST, dtype=H.dtype, device=H.device)
-    ceiling, error, count = torch.ones_like(alpha), None, 0
-    while True:
-        now = alpha if update_W and count >= DELAY else torch.zeros_like(alpha)
+    Wt, H, ahead_W, ahead_H, alpha, ceiling, error, count = state
+
+    def step():
+        started = count >= DELAY
         found_H = sweep_rows(ahead_H.clone(), ahead_W @ V, ahead_W @ ahead_W.mT, inner)
-        ahead_H = (found_H + now * (found_H - H)).clamp_(min=0)
         if not update_W:
-            H = found_H
-            yield W, H
-            continue
+            H.copy_(found_H)
+            ahead_H.copy_(found_H)
+            return
+        now = torch.where(started, alpha, 0)
+        ahead_H.copy_((found_H + now * (found_H - H)).clamp_(min=0))
         products, gram = (V @ ahead_H.mT).mT.contiguous(), ahead_H @ ahead_H.mT
         found_W = sweep_rows(ahead_W.clone(), products, gram, inner)
-        ahead_W = (found_W + now * (found_W - Wt)).clamp_(min=0)
-        quadratic = ((found_W @ found_W.mT).double() * gram.double()).sum((1, 2))
-        before, error = error, quadratic - 2 * (found_W * products).sum(2).double().sum(1)
-        if count >= DELAY:
-            worse = (error > before)[:, None, None]
-            H, ahead_H = torch.where(worse, H, found_H), torch.where(worse, H, ahead_H)
-            Wt, ahead_W = torch.where(worse, Wt, found_W), torch.where(worse, Wt, ahead_W)
-            grown = torch.minimum(ceiling, GROWTH * alpha)
-            ceiling = torch.where(worse, alpha, (CEILING_GROWTH * ceiling).clamp(max=1))
-            alpha = torch.where(worse, alpha / FALL, grown)
-        else:
-            H, Wt = found_H, found_W
-        count += 1
-        yield Wt.mT, H
+        ahead_W.copy_((found_W + now * (found_W - Wt)).clamp_(min=0))
+        quadratic = ((found_W @ found_W.mT).double() * gram.double()).sum((1, 2), keepdim=True)
+        linear = (found_W * products).sum(2, keepdim=True).double().sum(1, keepdim=True)
+        reached = quadratic - 2 * linear
+        worse = started & (reached > error)
+        for kept, found, ahead in ((H, found_H, ahead_H), (Wt, found_W, ahead_W)):
+            kept.copy_(torch.where(worse, kept, found))
+            ahead.copy_(torch.where(worse, kept, ahead))
+        grown = torch.where(started, torch.minimum(ceiling, GROWTH * alpha), alpha)
+        higher = torch.where(started, (CEILING_GROWTH * ceiling).clamp(max=1), ceiling)
+        ceiling.copy_(torch.where(worse, alpha, higher))
+        alpha.copy_(torch.where(worse, alpha / FALL, grown))
+        error.copy_(reached)
+        count.add_(1)
+
+    return step

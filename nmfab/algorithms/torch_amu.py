@@ -1,7 +1,11 @@
 """Multiplicative updates with extrapolation, for any β, in torch."""
 
+from typing import Any, NamedTuple
+
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.torch_sweep import Problem, power, swept
+from nmfab.algorithms.gpu import forms
+from nmfab.algorithms.torch_plain import TOGETHER, parts, runs
+from nmfab.algorithms.torch_sweep import Problem, as_batch, exponent, power, swept
 
 
 @algorithm(
@@ -42,6 +46,8 @@ def torch_amu(V, W, H, *, beta=1.0, update_W=True):
     ------
     W, H
     """
+    if V.device.type != "cpu":
+        return _on_gpu(V, W, H, beta, update_W)
     return swept(V, W, H, beta, update_W, kind=Extrapolated)
 
 
@@ -101,3 +107,85 @@ def _next(nu):
     """Return α and the ν that follows."""
     following = (1 + (1 + 4 * nu**2) ** 0.5) / 2
     return (nu - 1) / following, following
+
+
+def plain_updates(V, W, H, betas, update_W=True):
+    """Iterate as `torch_amu` does, W·H of as many problems as fit at once.
+
+    Yields
+    ------
+    W, H
+    """
+    state = State.of(W, H)
+    step = _plain_step(V, state, betas, update_W)
+    while True:
+        step()
+        yield state.Wt.mT, state.H
+
+
+def _on_gpu(V, W, H, beta, update_W):
+    batched, W, H, betas = as_batch(W, H, beta)
+    state = State.of(W, H)
+    builds = {"plain": lambda *copies: _plain_step(V, State(*copies), betas, update_W)}
+    different = tuple(sorted(set(betas)))
+    problem = forms.about("torch_amu", V, state[:2], H.shape[-2], different, update_W)
+    step = forms.iteration(builds, state, problem)
+    while True:
+        step()
+        yield (state.Wt.mT, state.H) if batched else (state.Wt[0].mT, state.H[0])
+
+
+class State(NamedTuple):
+    """Everything that an iteration changes, in place: on a GPU nothing of it is read meanwhile."""
+
+    Wt: Any  # batch × rank × m
+    H: Any  # batch × rank × n
+    before_W: Any
+    before_H: Any
+    nu: Any  # batch × 1 × 1, float64, as what follows
+    uphill: Any
+
+    @classmethod
+    def of(cls, W, H):
+        """Return the state at the start."""
+        import torch
+
+        Wt, H = (x.clone(memory_format=torch.contiguous_format) for x in (W.mT, H))
+        nu = torch.ones(len(H), 1, 1, dtype=torch.float64, device=H.device)
+        return cls(Wt, H, Wt.clone(), H.clone(), nu, torch.zeros_like(nu))
+
+
+def _plain_step(V, state, betas, update_W):
+    import torch
+
+    # which side's extrapolation ends one iteration late: see `torch_amu`
+    late = V.shape[0] > V.shape[1] and update_W
+    most = max(1, TOGETHER[V.device.type] // V.numel())
+    groups = [(State(*(x[run] for x in state)), b) for run, b in runs(state.Wt, betas, most)]
+
+    def step():
+        for one, beta in groups:
+            early = _next(one.nu)[0]
+            one.nu.copy_(torch.where(one.uphill > 0, 1.0, one.nu))
+            alpha, following = _next(one.nu)
+            one.nu.copy_(following)
+            one.uphill.zero_()
+            _lead(V, one.Wt.mT, one.H, one.before_H, early if late else alpha, beta, one.uphill)
+            if update_W:
+                _lead(V.mT, one.H.mT, one.Wt, one.before_W, alpha, beta, one.uphill)
+
+    return step
+
+
+def _lead(V, other, factor, before, alpha, beta, uphill):
+    """Update a factor from its extrapolation, in place; add gradient times step to `uphill`."""
+    import torch
+
+    ahead = factor + alpha.to(factor.dtype) * (factor - before).clamp_(min=0)
+    before.copy_(factor)
+    numerator, denominator = parts(V, other, ahead, beta)
+    limits = torch.finfo(factor.dtype)
+    ratio = numerator.div_(denominator.clamp_(min=limits.tiny)).clamp_(max=limits.max)
+    gradient = (1 - ratio).mul_(denominator)
+    factor.copy_(ahead.mul_(power(ratio, exponent(beta))))
+    uphill.add_(gradient.mul_(factor - before).sum((-2, -1), keepdim=True))

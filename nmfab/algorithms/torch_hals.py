@@ -1,6 +1,7 @@
 """Hierarchical alternating least squares in torch: CPU or CUDA, one problem or many."""
 
 from nmfab.algorithms.contract import algorithm
+from nmfab.algorithms.gpu import forms
 from nmfab.algorithms.torch_rows import Sweeps
 from nmfab.algorithms.torch_sweep import as_batch
 
@@ -16,7 +17,8 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
     Computation 2012). One pass by default, which is HALS itself. A component whose template or
     activation is zero everywhere stays as it is.
 
-    On a CPU each thread sweeps columns of its own, 16 rows at a time (`torch_rows`).
+    On a CPU each thread sweeps columns of its own, 16 rows at a time (`torch_rows`); on a GPU all
+    columns go together, row after row, launched as one graph where that is faster (`gpu.forms`).
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
     W, H
     """
     if V.device.type != "cpu":
-        yield from plain_updates(V, W, H, inner, update_W)
+        yield from _on_gpu(V, W, H, inner, update_W)
         return
     batched, W, H, _ = as_batch(W, H, 2)
     sweeps = Sweeps(V, W, H, inner, update_W)
@@ -50,14 +52,31 @@ def plain_updates(V, W, H, inner=1, update_W=True):
     ------
     W, H
     """
-    H = H.contiguous()
-    Wt = W.mT.contiguous()  # its rows are what is swept
+    H, Wt = H.contiguous(), W.mT.contiguous()  # its rows are what is swept
+    step = _plain_step(V, Wt, H, inner, update_W)
     while True:
+        step()
+        yield Wt.mT, H
+
+
+def _plain_step(V, Wt, H, inner, update_W):
+    def step():
         sweep_rows(H, Wt @ V, Wt @ Wt.mT, inner)
         if update_W:
             # H Vᵀ would read V against its order in memory
             sweep_rows(Wt, (V @ H.mT).mT.contiguous(), H @ H.mT, inner)
-        yield Wt.mT, H
+
+    return step
+
+
+def _on_gpu(V, W, H, inner, update_W):
+    state = W.mT.contiguous(), H.contiguous()
+    builds = {"plain": lambda Wt, H: _plain_step(V, Wt, H, inner, update_W)}
+    problem = forms.about("torch_hals", V, state, H.shape[-2], inner, update_W)
+    step = forms.iteration(builds, state, problem)
+    while True:
+        step()
+        yield state[0].mT, state[1]
 
 
 def sweep_rows(rows, products, gram, inner):

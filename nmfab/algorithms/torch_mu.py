@@ -1,22 +1,41 @@
 """Multiplicative updates for any β, in torch: CPU or CUDA, one problem or many."""
 
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.torch_plain import plain_updates
+from nmfab.algorithms.gpu.multiplicative import updates
 from nmfab.algorithms.torch_sweep import swept
+from nmfab.base.errors import ComputationError
 
 
-@algorithm("torch_mu", version=1, arrays="torch", batch=("seed", "init", "beta", "rank"))
-def torch_mu(V, W, H, *, beta=1.0, update_W=True):
+def _refused(p):
+    tf32 = p["torch_mu.tf32"]
+    if not isinstance(tf32, bool):
+        return f"torch_mu.tf32 is true or false, not {tf32!r}"
+    if tf32 and p["dtype"] != "float32":
+        return "torch_mu.tf32 is a way to multiply float32: with float64 leave it false"
+    return None
+
+
+@algorithm(
+    "torch_mu",
+    version=1,
+    arrays="torch",
+    batch=("seed", "init", "beta", "rank"),
+    skip=_refused,
+    absent={"tf32": False},
+)
+def torch_mu(V, W, H, *, beta=1.0, update_W=True, tf32=False):
     """Multiply H, then W, by (N / P)^γ(β), majorization-minimization (Févotte and Idier 2011).
 
     With N = Wᵀ (V ∘ (WH)^(β−2)) and P = Wᵀ (WH)^(β−1) for H, and the like for W. `WH_FLOOR` times
     the mean of V is added to W·H before a negative power of it is taken, as a component of its own
-    that stays as it is would be. Zeros in W and H stay; where P is 0 so is N, and the entry becomes
-    0: components of zeros, which fill up problems of lower rank in a batch, harm nothing.
+    that stays as it is would be. Zeros in W and H stay, also where P is 0: components of zeros,
+    which fill up problems of lower rank in a batch, harm nothing.
 
     On a CPU V is swept in blocks that stay in cache (`torch_sweep`), by as many threads as torch
-    has, each with problems or columns of its own; elsewhere W·H of as many problems as fit is
-    computed at once (`torch_plain`).
+    has, each with problems or columns of its own, and by kernels compiled at the first call where
+    they are faster than matrix products (`cpu_kernels`). On a GPU the fastest there of several
+    forms is taken: plain matrix products, fused kernels, either launched as one graph
+    (`gpu.forms`).
 
     Parameters
     ----------
@@ -28,11 +47,16 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True):
         Any real.
     update_W : bool
         False holds W fixed.
+    tf32 : bool
+        Let a GPU multiply float32 matrices as TF32, whose mantissa has 10 bits: faster, and other
+        results. A CPU has none, and refuses.
 
     Yields
     ------
     W, H
     """
     if V.device.type != "cpu":
-        return plain_updates(V, W, H, beta, update_W)
+        return updates(V, W, H, beta, update_W, tf32=tf32)
+    if tf32:
+        raise ComputationError("torch_mu.tf32 is a GPU's: use --device cuda, or leave it false")
     return swept(V, W, H, beta, update_W)

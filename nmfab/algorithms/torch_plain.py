@@ -1,4 +1,4 @@
-"""Multiplicative updates as matrix products over all of V: the form for a GPU."""
+"""Multiplicative updates as matrix products over all of V: the form that any GPU runs."""
 
 import numpy as np
 
@@ -17,80 +17,89 @@ def plain_updates(V, W, H, beta, update_W=True):
     ------
     W, H
     """
-    groups = list(_groups(W, H, V.numel(), beta))
+    step = plain_step(V, W, H, beta, update_W)
     while True:
-        for w, h, b in groups:
-            _update_H(V, w, h, b)
-            if update_W:
-                _update_W(V, w, h, b)
+        step()
         yield W, H
 
 
-def _groups(W, H, size, beta):
-    """Split a batch into runs of one β whose W·H may stand in memory together, as views."""
+def plain_step(V, W, H, beta, update_W=True):
+    """Return a function that does one iteration of `plain_updates` at each call."""
+    most = max(1, TOGETHER[W.device.type] // V.numel())
+    groups = [(W[run], H[run], b) for run, b in runs(W, beta, most)]
+
+    def step():
+        for w, h, b in groups:
+            multiply(h, *parts(V, w, h, b), exponent(b))
+            if update_W:
+                # Vᵀ ≈ Hᵀ Wᵀ: the same update, of Wᵀ
+                multiply(w.mT, *parts(V.mT, h.mT, w.mT, b), exponent(b))
+
+    return step
+
+
+def runs(W, beta, most=None):
+    """Yield index and β of every run of problems in a batch that have one β, of `most` at most."""
     if W.ndim == 2:
-        yield W, H, beta
+        yield ..., beta
         return
     betas = np.broadcast_to(beta, len(W)).tolist()
-    most = max(1, TOGETHER[W.device.type] // size)
     first = 0
     for last in range(1, len(W) + 1):
         if last == len(W) or betas[last] != betas[first] or last - first == most:
-            one = last == first + 1
-            run = first if one else slice(first, last)
-            yield W[run], H[run], betas[first]
+            yield first if last == first + 1 else slice(first, last), betas[first]
             first = last
 
 
-def _update_H(V, W, H, beta):
+def parts(V, W, H, beta):
+    """Return numerator and denominator of H's update, N = Wᵀ (V ∘ (WH)^(β−2)), P = Wᵀ (WH)^(β−1).
+
+    Parameters
+    ----------
+    V : tensor [shape=(m, n)]
+        In either order in memory; products follow it.
+    W, H : tensor [shape=(..., m, rank), (..., rank, n)]
+        Where the gradient is taken.
+    beta : float
+        Any real.
+
+    Returns
+    -------
+    N, P : tensor [shape=(..., rank, n)]
+        P at β = 1 is (..., rank, 1).
+    """
+    import torch
+
     Wt = W.mT
     if beta == 2:
-        _multiply(H, Wt @ V, (Wt @ W) @ H, 1)
-    elif beta == 1:
-        _multiply(H, Wt @ _ratio(V, W, H), W.sum(-2)[..., None], 1)
-    else:
-        negative, positive = _powers(V, W, H, beta)
-        _multiply(H, Wt @ negative, Wt @ positive, exponent(beta))
-
-
-def _update_W(V, W, H, beta):
-    Ht = H.mT
-    if beta == 2:
-        _multiply(W, V @ Ht, W @ (H @ Ht), 1)
-    elif beta == 1:
-        _multiply(W, _ratio(V, W, H) @ Ht, H.sum(-1)[..., None, :], 1)
-    else:
-        negative, positive = _powers(V, W, H, beta)
-        _multiply(W, negative @ Ht, positive @ Ht, exponent(beta))
-
-
-def _ratio(V, W, H):
-    """Return V / (WH), in the one array that W·H takes."""
-    import torch
-
-    WH = (W @ H).add_(WH_FLOOR)
-    return torch.div(V, WH, out=WH)
-
-
-def _powers(V, W, H, beta):
-    """Return V ∘ (WH)^(β−2) and (WH)^(β−1)."""
-    WH = W @ H
+        return Wt @ V, (Wt @ W) @ H
+    WH = _model(V, W, H)
     if beta < 2:
         WH.add_(WH_FLOOR)
+    if beta == 1:
+        return Wt @ torch.div(V, WH, out=WH), W.sum(-2)[..., None]
     if beta == 0:
         inverse = WH.reciprocal_()
-        return V * inverse * inverse, inverse
+        return Wt @ (V * inverse * inverse), Wt @ inverse
     if beta == 3:
-        return V * WH, WH.square()
+        return Wt @ (V * WH), Wt @ WH.square()
     power = WH ** (beta - 2)
-    return V * power, power.mul_(WH)
+    return Wt @ (V * power), Wt @ power.mul_(WH)
 
 
-def _multiply(factor, numerator, denominator, gamma):
+def _model(V, W, H):
+    """Return W·H in V's order in memory: against it, what follows entry by entry is slow."""
+    return (H.mT @ W.mT).mT if V.stride(0) < V.stride(1) else W @ H
+
+
+def multiply(factor, numerator, denominator, gamma):
+    """Multiply a factor by (N / P)^γ, in place; N and P are overwritten."""
     import torch
 
-    # only where a whole column of W (row of H) is zero is the denominator so small
-    ratio = numerator.div_(denominator.clamp_(min=torch.finfo(factor.dtype).tiny))
+    limits = torch.finfo(factor.dtype)
+    # only where a component of W or H, or from β = 2 on a row of W or a column of H, is zero is the
+    # denominator so small; the entry is to stay zero, not to become 0 · ∞
+    ratio = numerator.div_(denominator.clamp_(min=limits.tiny)).clamp_(max=limits.max)
     if gamma == 0.5:
         ratio.sqrt_()
     elif gamma != 1:

@@ -90,6 +90,7 @@ def hold_device(device):
     """Keep other jobs of this user off the GPU for the block; nothing is held for ``"cpu"``.
 
     A file in the folder for temporary files is locked, which ends with the process that holds it.
+    Products of float32 matrices are float32's own in the block, whatever the process has set.
     """
     if device == "cpu":
         yield
@@ -101,4 +102,19 @@ def hold_device(device):
     name = f"nmfab-{os.getuid()}-{device}{torch.cuda.current_device()}.lock"
     with open(Path(tempfile.gettempdir()) / name, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        with allow_tf32(False):
+            yield
+
+
+@contextmanager
+def allow_tf32(allowed):
+    """Have a GPU multiply float32 matrices as TF32 (10 bits of mantissa) in the block, or not."""
+    import torch
+
+    products = torch.backends.cuda.matmul
+    before = products.allow_tf32
+    products.allow_tf32 = allowed
+    try:
         yield
+    finally:
+        products.allow_tf32 = before
