@@ -152,15 +152,12 @@ def _missing(factor, negative, positive, size):
     gradient = positive - negative
     falling = gradient.clip(0, None)
     gradient -= falling  # what is left is negative: there the loss falls as entries grow
-    if isinstance(factor, np.ndarray):
-        gradient *= np.maximum(factor, size)
-    else:
-        gradient *= factor.maximum(size)
-    falling *= factor
-    falling -= gradient
+    on_numpy = isinstance(factor, np.ndarray)
+    grown = np.maximum(factor, size) if on_numpy else factor.maximum(size)
+    missing = _dot(falling, factor) - _dot(gradient, grown)
     if positive.shape[-1] == 1:
-        return _total(falling), _total(factor.sum(-1)[:, None] * positive)
-    return _total(falling), _total(factor * positive)
+        return missing, _total(factor.sum(-1)[:, None] * positive)
+    return missing, _dot(factor, positive)
 
 
 def _relative(missing, whole):
@@ -252,7 +249,7 @@ def _parts(V, W, H, beta, gram):
     if beta == 2:
         WH -= V
         # P of H is completed from WᵀW when all of V has been seen
-        return _dot(WH, WH) / 2, (W.T @ V, W.T @ W), ((V @ H.T).T, gram @ W.T)
+        return _dot(WH, WH) / 2, (W.T @ V, W.T @ W), ((V @ H.T).T, (W @ gram).T)
     if beta == 1:
         total = float(W.sum(0) @ H.sum(-1)) - _total(V)
         ratio = _divided(V, _raised(WH))
@@ -283,8 +280,11 @@ def _divided(first, second):
 
 
 def _dot(first, second):
+    """Return the sum of their products, entry by entry."""
     if isinstance(first, np.ndarray):
         return _total(first * second)
+    if first.mT.is_contiguous():
+        first, second = first.mT, second.mT
     return float(first.reshape(-1).dot(second.reshape(-1)))
 
 
