@@ -218,8 +218,8 @@ try:
     {statement}
 except SystemExit as end:
     assert not end.code, end.code
-heavy = "doce pandas h5py torch triton numba librosa sklearn scipy matplotlib mirdata nn_fac rich".split()
-print("\\nimported:", [name for name in heavy if name in sys.modules])
+heavy = "doce pandas h5py torch triton numba librosa sklearn scipy matplotlib mirdata nn_fac rich"
+print("\\nimported:", [name for name in heavy.split() if name in sys.modules])
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
