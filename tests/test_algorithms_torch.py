@@ -108,6 +108,7 @@ def test_what_a_thread_raises_is_raised(threads, monkeypatch):
     def fail(self, update=True, gather=True):
         if self.problem.shares[-1] is self:
             raise MemoryError("of the second")
+        return ()
 
     monkeypatch.setattr(torch_sweep.Share, "sweep", fail)
     V, W, H = problem(20, 30)

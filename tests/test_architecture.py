@@ -37,13 +37,13 @@ LAYERS = [
 RANK = {name: -index for index, layer in enumerate(LAYERS) for name in layer}
 
 # Imported as a whole at their first use, with the compiler that each needs.
-KERNELS = {"nmfab.algorithms.gpu.kernels", "nmfab.algorithms.cpu_kernels"}
+KERNELS = {"nmfab.algorithms.gpu.kernels", "nmfab.algorithms.cpu.kernels"}
 ONLY_IN = {
     "doce": "nmfab/plan.py",
     "h5py": "nmfab/store.py",
     "triton": "nmfab/algorithms/gpu/kernels.py",
-    "numba": "nmfab/algorithms/cpu_kernels.py",
-    "llvmlite": "nmfab/algorithms/cpu_kernels.py",
+    "numba": "nmfab/algorithms/cpu/kernels.py",
+    "llvmlite": "nmfab/algorithms/cpu/kernels.py",
 }
 # Their import takes a second or more, or fails where an optional part of the machine is missing.
 INSIDE_FUNCTIONS = {"torch", "librosa", "mirdata", "matplotlib", "pandas", "sklearn", "doce"}

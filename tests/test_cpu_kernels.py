@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from nmfab.algorithms import cpu_kernels, torch_sweep
+from nmfab.algorithms import torch_sweep
+from nmfab.algorithms.cpu import kernels
 from nmfab.algorithms.divergence import WH_FLOOR
 
 needs_shape = pytest.mark.skipif(
-    cpu_kernels.SHAPE is None, reason="this processor has no vectors that the kernels know"
+    kernels.SHAPE is None, reason="this processor has no vectors that the kernels know"
 )
 # One row, less than a tile, several groups of rows; parts of a vector, of a tile, several tiles.
 LONG = (1, 7, 50, 131)
@@ -51,7 +52,7 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatc
     B[B < 1] = 0
     problem = fused(X, B, At, beta)
     share = problem.shares[0]
-    share.sweep()
+    list(share.sweep())
     X, B, At = (x.double() for x in (X, B, At))
     for _ in range(2):  # H, then W's sums with the new one
         model = B @ At + WH_FLOOR
@@ -63,8 +64,18 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatc
     torch.testing.assert_close(problem.B.double(), B, rtol=tolerance, atol=0)
     for ours, theirs in zip(share.sums, sums, strict=False):
         torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=0)
-    share.sweep(update=False)  # what was gathered before is forgotten
+    list(share.sweep(update=False))  # what was gathered before is forgotten
     torch.testing.assert_close(share.sums[0].double(), sums[0], rtol=tolerance, atol=0)
+
+
+def test_there_may_be_nowhere_to_keep_what_was_compiled(monkeypatch):
+    def njit(*, nogil, cache=False):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(kernels, "njit", njit)
+    assert kernels.compiled(abs) is abs
 
 
 def test_they_serve_dense_floating_point_on_a_cpu_alone():
@@ -79,13 +90,13 @@ def test_they_serve_dense_floating_point_on_a_cpu_alone():
 RUN = """
 import torch
 from itertools import islice
-from nmfab.algorithms import cpu_kernels
+from nmfab.algorithms.cpu import kernels
 from nmfab.algorithms.torch_mu import torch_mu
 rng = torch.Generator().manual_seed(0)
 V, W, H = (torch.rand(s, generator=rng) for s in ((150, 400), (150, 12), (12, 400)))
 for beta in (1, 0):
     *_, (W, H) = islice(torch_mu(V, W, H, beta=beta), 20)
-print(cpu_kernels.SHAPE, float(W.double().sum()), float((W @ H).double().square().sum()))
+print(kernels.SHAPE, float(W.double().sum()), float((W @ H).double().square().sum()))
 """
 
 

@@ -33,7 +33,7 @@ class Scratch:
     small : int
         Entries of B's rows of a block, filled up to whole vectors.
     kernels : int
-        Entries that `cpu_kernels` works in.
+        Entries that `cpu.kernels` works in.
     like : tensor
     """
 
@@ -87,13 +87,13 @@ class Share:
             self.calls = [problem.fused.calls(b, self.tiles, scratch) for b in self.blocks]
 
     def sweep(self, update=True, gather=True):
-        """Update B's rows, gather what A's update needs, or both."""
+        """Update B's rows, gather what A's update needs, or both; yield after each block."""
         step = {1: _sweep_kl, 2: _sweep_euclidean}.get(self.problem.beta, _sweep_general)
         if self.problem.fused:
             step = _sweep_fused
         else:
             self.sums.zero_()
-        step(self, self.problem, update, gather)
+        yield from step(self, self.problem, update, gather)
         if gather and self.problem.beta == 1:
             self.of_B = self.B.sum(0)
         elif gather and self.problem.beta == 2:
@@ -101,13 +101,13 @@ class Share:
 
 
 class Fused:
-    """One problem as `cpu_kernels` wants it: A in whole vectors, Aᵀ in tiles, and their addresses.
+    """One problem as `cpu.kernels` wants it: A in whole vectors, Aᵀ in tiles, and their addresses.
 
     Parameters
     ----------
     problem : Problem
     kernels : module
-        `cpu_kernels`.
+        `cpu.kernels`.
     """
 
     def __init__(self, problem, kernels):
@@ -164,6 +164,7 @@ def _sweep_fused(share, problem, update, gather):
             problem.multiply(share, b, ratio, denominator)
         if gather:
             fused.kernels.gather(*of_gather)
+        yield
     if gather:
         for tiles, sums in zip(share.tiles, share.sums, strict=True):
             fused.move(sums, tiles, back=True)
@@ -183,6 +184,7 @@ def _sweep_kl(share, problem, update, gather):
             torch.mm(b.raised, problem.ahead, out=b.model)
             torch.div(b.X, b.model, out=b.model)
             share.sums[0].addmm_(b.Bt, b.model)
+        yield
 
 
 def _sweep_euclidean(share, problem, update, gather):
@@ -197,6 +199,7 @@ def _sweep_euclidean(share, problem, update, gather):
             problem.multiply(share, b, ratio, b.P)
         if gather:
             share.sums[0].addmm_(b.Bt, b.X)
+        yield
 
 
 def _sweep_general(share, problem, update, gather):
@@ -215,6 +218,7 @@ def _sweep_general(share, problem, update, gather):
             _weigh(b.X, b.model, b.weighted, problem.beta)
             share.sums[0].addmm_(b.Bt, b.weighted)
             share.sums[1].addmm_(b.Bt, b.model)
+        yield
 
 
 def _weigh(X, model, weighted, beta):

@@ -33,7 +33,7 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True, tf32=False):
 
     On a CPU V is swept in blocks that stay in cache (`torch_sweep`), by as many threads as torch
     has, each with problems or columns of its own, and by kernels compiled at the first call where
-    they are faster than matrix products (`cpu_kernels`). On a GPU the fastest there of several
+    they are faster than matrix products (`cpu.kernels`). On a GPU the fastest there of several
     forms is taken: plain matrix products, fused kernels, either launched as one graph
     (`gpu.forms`).
 

@@ -10,7 +10,7 @@ H is updated before W. Where the blocks are H's, an iteration is a sweep and the
 they are W's, it is A's update (H) by what the previous sweep has gathered, and then a sweep.
 """
 
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from nmfab.algorithms.torch_crew import Crew, flushing, one_thread
 # larger ones. At β = 2 there is no model, and one block is fastest.
 BLOCK_BYTES = 1 << 21
 LEAST_ROWS = 128
-# Where `cpu_kernels` are used: see `_fuses`.
+# Where `cpu.kernels` are used: see `_fuses`.
 LEAST_COLUMNS, MOST_RANK = 64, 128
 # Multiplications of one iteration that are worth a thread of their own (about 0.1 ms).
 THREAD_WORK = 1 << 21
@@ -54,7 +54,7 @@ class Problem:
     of_columns : bool
         Whether B is Hᵀ.
     kernels : module, optional
-        `cpu_kernels`, for where it serves.
+        `cpu.kernels`, for where it serves.
     """
 
     def __init__(self, X, raised, floor_At, extra, beta, of_columns, kernels=None):
@@ -223,8 +223,7 @@ class Sweeps:
 
     def _prime(self, problem):
         problem.pack()
-        for share in problem.shares:
-            share.sweep(update=False)
+        _in_turn(share.sweep(update=False) for share in problem.shares)
 
     def _iterate(self):
         if not self.by_columns:
@@ -235,30 +234,38 @@ class Sweeps:
             self._each(lambda share: share.sweep(gather=False))
 
     def _each(self, sweep, before=None, after=None):
-        def whole(problems):
-            for problem in problems:
-                problem.begin()
-                if before:
-                    before(problem)
-                problem.pack()
-                sweep(problem.shares[0])
-                if after:
-                    after(problem)
-
-        if self.lists[0]:
-            self.crew.run([lambda own=own: whole(own) for own in self.lists])
-        for problem in self.shared:
+        def prepare(problem):
             problem.begin()
             if before:
                 before(problem)
             problem.pack()
-            self.crew.run([lambda share=share: sweep(share) for share in problem.shares])
+
+        def whole(problems):
+            for problem in problems:
+                prepare(problem)
+            _in_turn(sweep(problem.shares[0]) for problem in problems)
+            for problem in problems if after else ():
+                after(problem)
+
+        if self.lists[0]:
+            self.crew.run([lambda own=own: whole(own) for own in self.lists])
+        for problem in self.shared:
+            prepare(problem)
+            self.crew.run(
+                [lambda share=share: _in_turn([sweep(share)]) for share in problem.shares]
+            )
             if after:
                 after(problem)
 
 
+def _in_turn(sweeps):
+    """Do a block of each in turn: of a batch, while that block of X is in cache."""
+    for _ in zip_longest(*sweeps):
+        pass
+
+
 def kernels_for(like):
-    """Return the module `cpu_kernels`, compiled for this tensor's dtype, or None.
+    """Return the module `cpu.kernels`, compiled for this tensor's dtype, or None.
 
     None where this processor or dtype is not among those that it knows. It is imported here, for
     numba takes its time.
@@ -267,12 +274,12 @@ def kernels_for(like):
 
     if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
         return None
-    from nmfab.algorithms import cpu_kernels
+    from nmfab.algorithms.cpu import kernels
 
-    if not cpu_kernels.SHAPE:
+    if not kernels.SHAPE:
         return None
-    cpu_kernels.compile_for(np.dtype(str(like.dtype).removeprefix("torch.")))
-    return cpu_kernels
+    kernels.compile_for(np.dtype(str(like.dtype).removeprefix("torch.")))
+    return kernels
 
 
 def _fuses(beta, columns, rank):

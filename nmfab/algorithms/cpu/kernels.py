@@ -235,13 +235,12 @@ def _put(_context, value, base, index):
     return types.void(value, types.int64, types.int64), codegen
 
 
-# Cached beside this file: numba looks at this file alone to see whether what it has is still right.
-compiled = njit(nogil=True, cache=True)
-
-
-@compiled
-def _size(lanes):
-    return BITS // 8 // lanes
+def compiled(function):
+    """Compile with numba, which looks at this file alone to tell whether what it keeps is right."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder that could keep it
+        return njit(nogil=True)(function)
 
 
 @compiled
@@ -274,7 +273,7 @@ def _add(floor, size, rows, vectors, count, a, row_step, step, w, w_step, c, c_s
 @compiled
 def _ratio(floor, lanes, x, x_step, left, b, b_step, rank, t, wide, rows, scratch, p):
     """Fill the scratch, rows × wide, with the ratio; where p is true, the inverse follows it."""
-    size = _size(lanes)
+    size = BITS // 8 // lanes
     room = GROUP * VECTORS * lanes * size
     spare, f = scratch + 2 * room, 0
     while f < rows:
@@ -318,7 +317,7 @@ def update(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, a, a_
     work : int
         `scratch_size` entries, zeros at first.
     """
-    size = _size(lanes)
+    size = BITS // 8 // lanes
     for i in range(rows * a_step):
         _put(floor - floor, n, i)
         if p:
@@ -347,7 +346,7 @@ def update(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, a, a_
 @compiled
 def gather(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, n, p, work):
     """Add what some rows of B give to the tiles of A's N, and of its P where that is an address."""
-    size = _size(lanes)
+    size = BITS // 8 // lanes
     tile, c = 0, 0
     while c < columns:
         tile += 1
@@ -374,7 +373,7 @@ def pack(floor, lanes, at, at_step, columns, rank, tiles, back):
 
     Where `back` is true, copy it from there, and leave zeros.
     """
-    size = _size(lanes)
+    size = BITS // 8 // lanes
     tile, c = 0, 0
     while c < columns:
         tile += 1
