@@ -30,7 +30,7 @@ def fused(X, B, At, beta, kind=torch_sweep.Problem):
     X = room[: X.numel()].view(X.shape)
     raised = torch.cat([torch.ones_like(B[:, :1]), B], 1)
     floor_At = torch.cat([torch.full_like(At[:1], WH_FLOOR), At])
-    problem = kind(X, raised, floor_At, 1, beta, False, torch_sweep.kernels_for(X))
+    problem = kind(X, raised, floor_At, 1, beta, False, torch_sweep.kernels_for(X, [beta]))
     scratch = torch_sweep.Scratch(0, len(X) * problem.fused.wide, problem.fused.scratch, X)
     problem.shares = [torch_sweep.Share(problem, 0, len(X), scratch, 60)]
     problem.pack()
@@ -79,12 +79,15 @@ def test_there_may_be_nowhere_to_keep_what_was_compiled(monkeypatch):
 
 
 def test_they_serve_dense_floating_point_on_a_cpu_alone():
-    assert torch_sweep.kernels_for(torch.ones(2, 2, dtype=torch.float16)) is None
-    assert torch_sweep.kernels_for(torch.ones(2, 2, device="meta")) is None
+    assert torch_sweep.kernels_for(torch.ones(2, 2), [2, 0.5]) is None
+    assert torch_sweep.kernels_for(torch.ones(2, 2, dtype=torch.float16), [1]) is None
+    assert torch_sweep.kernels_for(torch.ones(2, 2, device="meta"), [1]) is None
     assert not torch_sweep._fuses(2, 1025, 20)
     assert torch_sweep._fuses(1, 1025, 20)
     assert not torch_sweep._fuses(1, 1025, 500)
     assert not torch_sweep._fuses(0, 30, 5)
+    assert not torch_sweep._fuses(1, 100, 32)
+    assert torch_sweep._fuses(0, 100, 32)
 
 
 RUN = """

@@ -20,10 +20,11 @@ from nmfab.algorithms.torch_crew import Crew, flushing, one_thread
 
 # Bytes of the model of one block: with X's block it leaves a usual L2 cache of 1 or 2 MiB for L3,
 # but smaller ones are slower, for A's numerator is read and written at each block, and so are
-# larger ones. At β = 2 there is no model, and one block is fastest.
+# larger ones. At β = 2 there is no model, and one block is fastest. Kernels take as many of X.
 BLOCK_BYTES = 1 << 21
 LEAST_ROWS = 128
 # Where `cpu.kernels` are used: see `_fuses`.
+FUSED = {1: 8, 0: 2}  # β: columns for each component
 LEAST_COLUMNS, MOST_RANK = 64, 128
 # Multiplications of one iteration that are worth a thread of their own (about 0.1 ms).
 THREAD_WORK = 1 << 21
@@ -164,7 +165,7 @@ class Sweeps:
         self.raised = torch.cat([torch.ones_like(B[..., : self.extra]), B], -1)
         self.floor_At = torch.cat([torch.zeros_like(At[:, : self.extra]), At], 1)
         self.problems = []
-        kernels = kernels_for(X)
+        kernels = kernels_for(X, betas)
         for i, beta in enumerate(betas):
             if beta < 2:
                 self.floor_At[i, 0] = WH_FLOOR
@@ -264,42 +265,46 @@ def _in_turn(sweeps):
         pass
 
 
-def kernels_for(like):
+def kernels_for(like, betas):
     """Return the module `cpu.kernels`, compiled for this tensor's dtype, or None.
 
-    None where this processor or dtype is not among those that it knows. It is imported here, for
+    None where β, dtype or processor is not among those that it knows. It is imported here, for
     numba takes its time.
     """
     import torch
 
-    if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
+    known = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
+    if not known or not any(beta in FUSED for beta in betas):
         return None
     from nmfab.algorithms.cpu import kernels
 
     if not kernels.SHAPE:
         return None
-    kernels.compile_for(np.dtype(str(like.dtype).removeprefix("torch.")))
+    kernels.compile_for(like.numpy().dtype)
     return kernels
 
 
 def _fuses(beta, columns, rank):
     """Return whether the kernels are faster than matrix products of blocks.
 
-    They save what is done entry by entry, which is little next to products of a high rank; and
-    where rows are short they have too many tiles that are not whole.
+    They save what is done entry by entry: twice as much at β = 0 as at 1, and little next to
+    products of a high rank. Where rows are short too many of their tiles are not whole.
     """
-    return beta in (1, 0) and columns >= LEAST_COLUMNS and rank <= min(columns // 2, MOST_RANK)
+    share = FUSED.get(beta)
+    return (
+        share is not None and columns >= LEAST_COLUMNS and rank <= min(columns // share, MOST_RANK)
+    )
 
 
 def swept(V, W, H, beta, update_W, kind=Problem):
     """Return the iterator of `torch_mu`; what needs compiling is compiled before the first step."""
-    kernels_for(V)
-    return _factors_swept(V, W, H, beta, update_W, kind)
-
-
-def _factors_swept(V, W, H, beta, update_W, kind):
     batched, *factors, betas = as_batch(W, H, beta)
-    sweeps = Sweeps(V, *factors, betas, update_W, kind=kind)
+    kernels_for(V, betas)
+    return _factors_swept(V, *factors, betas, update_W, kind, batched)
+
+
+def _factors_swept(V, W, H, betas, update_W, kind, batched):
+    sweeps = Sweeps(V, W, H, betas, update_W, kind=kind)
     W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
     for _ in sweeps.iterate():
         yield W, H
