@@ -336,10 +336,9 @@ def update(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, a, a_
             for k in range(0, a_step, VECTORS * lanes):
                 vectors = min(VECTORS, (a_step - k) // lanes)
                 w, to = a + (c * a_step + k) * size, (g * a_step + k) * size
-                _add(floor, size, group, vectors, wide, work, wide, 1, w, a_step, n + to, a_step)
-                if p:
-                    to += p
-                    _add(floor, size, group, vectors, wide, inverse, wide, 1, w, a_step, to, a_step)
+                for of_p in range(2 if p else 1):  # written once, that it is compiled once
+                    own, out = (inverse, p + to) if of_p else (work, n + to)
+                    _add(floor, size, group, vectors, wide, own, wide, 1, w, a_step, out, a_step)
         c = end
 
 
@@ -359,11 +358,9 @@ def gather(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, n, p,
             inverse = _ratio(
                 floor, lanes, at, x_step, left, of_b, b_step, rank, t, wide, group, work, p
             )
-            to = n + of_tile
-            _add(floor, size, rank, vectors, group, of_b, 1, b_step, work, wide, to, wide)
-            if p:
-                to = p + of_tile
-                _add(floor, size, rank, vectors, group, of_b, 1, b_step, inverse, wide, to, wide)
+            for of_p in range(2 if p else 1):
+                own, to = (inverse, p + of_tile) if of_p else (work, n + of_tile)
+                _add(floor, size, rank, vectors, group, of_b, 1, b_step, own, wide, to, wide)
         c = end
 
 
