@@ -54,11 +54,11 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatc
     share = problem.shares[0]
     list(share.sweep())
     X, B, At = (x.double() for x in (X, B, At))
-    for _ in range(2):  # H, then W's sums with the new one
+    for updated in (False, True):  # B's update, then the sums with the new one
         model = B @ At + WH_FLOOR
         N, P = (X * model ** (beta - 2)), model ** (beta - 1)
         sums = [B.mT @ N, B.mT @ P]
-        if _ == 0:
+        if not updated:
             B = B * ((N @ At.mT) / (P @ At.mT)) ** torch_sweep.exponent(beta)
     tolerance = {torch.float32: 2e-5, torch.float64: 1e-12}[dtype]
     torch.testing.assert_close(problem.B.double(), B, rtol=tolerance, atol=0)
