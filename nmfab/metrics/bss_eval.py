@@ -15,6 +15,8 @@ Signals are arrays [shape=(sources, channels, samples)] of float32 or float64; a
 time is turned into float64, in which everything is computed, so that a long track is never copied.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from nmfab.base.errors import ComputationError, UsageError
@@ -175,14 +177,16 @@ def _decompose(truth, guess, responses, length):
     """Return the energies [shape=(4, 2, sources, frames)], summed over bands that fit the cache."""
     bins = truth.shape[-1]
     step = max(1, _BAND * bins // truth.nbytes)
-    total = 0.0
-    for start in range(0, bins, step):
-        band = slice(start, min(start + step, bins))
-        spectra = [part[..., band] for part in (truth, guess, *responses)]
-        total = total + _band_energies(*spectra)
+
+    def of_band(start):
+        return _band_energies(*(part[..., start : start + step] for part in spectra))
+
+    spectra = truth, guess, *responses
+    with ThreadPoolExecutor(workers()) as pool:
+        total = sum(pool.map(of_band, range(0, bins, step)))
     # Bins that stand for two frequencies count twice: all but zero and, in even lengths, the last.
     single = slice(None, None, bins - 1) if length % 2 == 0 else slice(0, 1)
-    alone = _band_energies(*(part[..., single] for part in (truth, guess, *responses)))
+    alone = _band_energies(*(part[..., single] for part in spectra))
     return (2 * total - alone) / length
 
 
@@ -194,7 +198,7 @@ def _band_energies(truth, guess, shared, own):
     # a product of matrices at each bin takes half the time of one sum over all of them
     products = by_bin(inputs).mT @ by_bin(outputs)
     everything = np.ascontiguousarray(products.T).reshape(guess.shape)
-    spatial = np.einsum("jatf,jacf->jctf", truth, own)
+    spatial = sum(truth[:, a, None] * own[:, a, :, None] for a in range(channels))
 
     def energy(spectrum):
         parts = np.ascontiguousarray(spectrum).view(np.float64)
