@@ -27,7 +27,8 @@ import performance
 import torch
 from threadpoolctl import threadpool_limits
 
-from nmfab.algorithms.divergence import divergence, floored, measure
+from nmfab.algorithms.divergence import divergence, floored
+from nmfab.algorithms.measuring import measure
 
 SIZES = [(1025, 1292, 20), (1025, 1292, 88), (2049, 5168, 88), (7680, 100, 32)]
 QUICK = [(513, 400, 20)]

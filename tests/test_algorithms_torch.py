@@ -1,5 +1,7 @@
 """The torch engine: its forms, threads and batches against each other, and the accelerated ones."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -166,6 +168,16 @@ def test_torch_keeps_to_the_threads_of_the_job(monkeypatch):
         with use_resources(Resources("cpu", threads)):
             frame.factorize({"algorithm": "torch_mu", "stop": 2, "rank": 3}, noisy())
     assert seen == [(1, 1), (2, 2)]
+
+
+def test_threads_have_ended_when_their_crew_is_closed():
+    # one that frees a tensor while Python ends aborts the process
+    before = threading.active_count()
+    crew = torch_sweep.Crew(3)
+    crew.run([lambda: torch.rand(200, 200).sum() for _ in range(3)])
+    assert threading.active_count() == before + 2
+    crew.close()
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("shape", [(30, 41), (53, 20)])

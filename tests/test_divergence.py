@@ -6,6 +6,7 @@ from scipy.optimize import nnls
 from scipy.special import kl_div
 
 from nmfab.algorithms import divergence as divergences
+from nmfab.algorithms import measuring
 from nmfab.algorithms.divergence import (
     V_FLOOR,
     WH_FLOOR,
@@ -14,6 +15,7 @@ from nmfab.algorithms.divergence import (
     gradient_parts,
     stationarity,
 )
+from nmfab.algorithms.measuring import measure
 
 BETAS = [-1, -0.3, 0, 0.5, 1, 1.5, 2, 3]
 
@@ -145,7 +147,7 @@ def test_residual_is_invariant_to_scale_and_to_what_components_exchange(problem,
 @pytest.mark.parametrize("shape", [(30, 20), (20, 30)])
 @pytest.mark.parametrize("block", [1, 100, 1 << 18])
 def test_measure_is_divergence_and_stationarity_of_the_whole(beta, shape, block, monkeypatch):
-    monkeypatch.setattr(divergences, "BLOCK", block)
+    monkeypatch.setattr(measuring, "BLOCK", block)
     rng = np.random.default_rng(0)
     V, W, H = rng.random(shape), rng.random((shape[0], 4)), rng.random((4, shape[1]))
     V[3] = 0
@@ -157,6 +159,6 @@ def test_measure_is_divergence_and_stationarity_of_the_whole(beta, shape, block,
         )
         for arrays in ((V, W, H), [torch.from_numpy(x) for x in (V, W, H)]):
             before = [x.copy() if isinstance(x, np.ndarray) else x.clone() for x in arrays]
-            found = divergences.measure(*arrays, beta, of_W=of_W)
+            found = measure(*arrays, beta, of_W=of_W)
             assert found == pytest.approx(expected, rel=1e-10)
             assert all((x == y).all() for x, y in zip(before, arrays, strict=True))

@@ -10,7 +10,8 @@ from time import perf_counter
 import numpy as np
 
 from nmfab.algorithms.contract import Factorization
-from nmfab.algorithms.divergence import divergence, measure
+from nmfab.algorithms.divergence import divergence
+from nmfab.algorithms.measuring import measure
 from nmfab.algorithms.settings import CAP
 from nmfab.algorithms.torch_crew import one_thread
 from nmfab.base.errors import ComputationError, NmfabError

@@ -6,6 +6,7 @@ iteration.
 """
 
 import queue
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -58,10 +59,14 @@ class Crew:
         self.count = count
         self._orders = [queue.SimpleQueue() for _ in range(count - 1)]
         self._reports = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(orders,), daemon=True)
+            for orders in self._orders
+        ]
         # torch gives a thread that it has not seen the number that was set last, in any thread
         threads = torch.get_num_threads()
-        for orders in self._orders:
-            threading.Thread(target=self._serve, args=(orders,), daemon=True).start()
+        for thread in self._threads:
+            thread.start()
             self._reports.get()
         torch.set_num_threads(threads)
 
@@ -81,9 +86,14 @@ class Crew:
                 raise failure
 
     def close(self):
-        """End the threads."""
+        """End the threads.
+
+        One that is still letting go of its tensors when Python ends takes the process down with it.
+        """
         for orders in self._orders:
             orders.put(None)
+        for thread in self._threads if not sys.is_finalizing() else ():
+            thread.join()
 
     def _serve(self, orders):
         import torch
