@@ -231,9 +231,8 @@ def _compute(experiment, options):
     # at the end of the process the collector would go through torch and librosa: most of a second
     atexit.register(gc.freeze)
     settings = experiment.select(options.select)
-    total = len(experiment.units(settings)[0])
     shown = options.progress or sys.stderr.isatty()
-    with progress.bar(experiment.title, total, shown) as tell:
+    with progress.bar(experiment.title, shown) as tell:
         report = experiment.compute(
             options.select,
             jobs=options.compute,

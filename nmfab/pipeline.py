@@ -6,6 +6,8 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.registry import version_of
 from nmfab.base.types import STAGES
@@ -14,6 +16,7 @@ from nmfab.provenance import provenance
 from nmfab.store import FIT
 from nmfab.timing import measurable, measured, warm_up
 
+KEPT = 2**28  # bytes of arrays that finished settings leave for those to come
 _log = logging.getLogger("nmfab.pipeline")
 
 
@@ -127,6 +130,7 @@ class TrackPipeline:
         self._fingerprints = None
         self._parts = {}
         self._arrays = {}
+        self._finished = {}  # keys of arrays that may be forgotten, the oldest first
         self._failed = {}
         self._batches = {}
         self._siblings = {}
@@ -239,19 +243,29 @@ class TrackPipeline:
             self.tally.reused[name] += 1
         else:
             arrays = self._compute(graph, node, key)
-        self._arrays[key] = arrays
+        self._hold(key, arrays)
         return arrays
+
+    def _hold(self, key, arrays):
+        for array in arrays.values():  # other settings are given the same ones
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
+        self._arrays[key] = arrays
 
     def unsaved(self, graph, node):
         """Return the arrays of a node that reads the graph's and is itself not kept."""
         return node.compute(dict(node.params), **self.arguments(graph, node))
 
     def release(self, graph):
-        """Forget the arrays of a finished setting, all but the features, which others share."""
+        """Forget arrays of finished settings beyond `KEPT` bytes, all but the features."""
         for (dataset, track, name), key in graph.keys.items():
             here = (dataset, track) == (self.dataset.name, self.track_id)
-            if here and graph.nodes[name].stage != "features":
-                self._arrays.pop(key, None)
+            if here and graph.nodes[name].stage != "features" and key in self._arrays:
+                self._finished.pop(key, None)
+                self._finished[key] = _size(self._arrays[key])
+        while sum(self._finished.values()) > KEPT:
+            key = next(iter(self._finished))
+            del self._finished[key], self._arrays[key]
 
     def place_of(self, node):
         """Return the `Place` of a node's artifacts: the track's, or the one of fit nodes."""
@@ -358,7 +372,7 @@ class TrackPipeline:
         self.place_of(node).write(node, key, arrays, told)
         if node.fit_tracks is not None:
             self.place_of(node).flush()
-        self._arrays[key] = arrays
+        self._hold(key, arrays)
         self._renewed.add(key)
         self.tally.computed[node.name] += 1
 
@@ -369,6 +383,10 @@ class TrackPipeline:
         self.place_of(node).write_failure(node, key, message, trace)
         _log.error("%s/%s, %s\n%s", self.dataset.name, self.track_id, message, trace)
         self._failed[key] = NodeFailure(message)
+
+
+def _size(arrays):
+    return sum(np.asarray(array).nbytes for array in arrays.values())
 
 
 def _outcome(compute, params, arguments):

@@ -135,7 +135,8 @@ def run(context, units, *, jobs=1, fail_fast=False, progress=None):
     fail_fast : bool
         Stop at the first failure.
     progress : callable, optional
-        Called now and then with the number of units computed, reused and failed so far.
+        Called now and then with the number of units in all, and of those computed, reused and
+        failed so far.
 
     Returns
     -------
@@ -155,7 +156,7 @@ def run(context, units, *, jobs=1, fail_fast=False, progress=None):
     report = Report()
     with _heard(report.warnings, context):
         pending = _missing_units(context, units, report)
-    with _ticking(context, report.reused, progress) as context:
+    with _ticking(context, len(units), report.reused, progress) as context:
         _compute_pending(context, pending, jobs, fail_fast, report)
     report.seconds = time.perf_counter() - start
     return report
@@ -170,9 +171,9 @@ def _compute_pending(context, pending, jobs, fail_fast, report):
 
 
 @contextmanager
-def _ticking(context, reused, progress):
+def _ticking(context, total, reused, progress):
     """Let every process count its units in a file of its own, and tell the sums to `progress`."""
-    if progress is None:
+    if progress is None or not total:
         yield context
         return
     with tempfile.TemporaryDirectory(prefix="nmfab-") as folder:
@@ -180,7 +181,8 @@ def _ticking(context, reused, progress):
 
         def tell():
             done = b"".join(path.read_bytes() for path in Path(folder).iterdir())
-            progress(done.count(b"c"), reused + done.count(b"r"), done.count(b"f"))
+            counts = done.count(b"c"), reused + done.count(b"r"), done.count(b"f")
+            progress(total, *counts)
 
         def watch():
             while not stop.wait(0.2):

@@ -394,7 +394,7 @@ def _checksum(arrays):
         if array.dtype.kind == "U":
             content = canonical_json(array.tolist()).encode()
         else:
-            content = np.ascontiguousarray(array).tobytes()
+            content = np.ascontiguousarray(array).data
         total.update(f"{name}{array.shape}".encode())
         total.update(content)
     return total.hexdigest()

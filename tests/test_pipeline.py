@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import toy
 
+from nmfab import pipeline
 from nmfab.base.errors import NmfabError, UsageError
 from nmfab.experiment import Experiment
 from nmfab.pipeline import Graph, TrackPipeline
-from nmfab.store import Store
+from nmfab.store import Place, Store
 from nmfab.timing import measured
 
 
@@ -51,6 +52,30 @@ def test_a_rerun_computes_nothing(experiment):
     assert run(made) == (6, 0, 0)
     assert run(made) == (0, 6, 0)
     assert toy.CALLS == []
+
+
+def test_later_settings_are_given_what_earlier_ones_leave(experiment, monkeypatch):
+    read = []
+    place_read = Place.read
+    monkeypatch.setattr(
+        Place, "read", lambda *given: read.append(given[1].name) or place_read(*given)
+    )
+    made = experiment(tolerance=[0.5, 5, 50])
+    assert run(made) == (9, 0, 0)
+    assert read == []
+    made.cache = made.cache.with_name("forgetful")
+    monkeypatch.setattr(pipeline, "KEPT", 0)
+    assert run(made) == (9, 0, 0)
+    assert read == ["postprocessing.estimate"] * 6
+    assert len(calls("factorize")) == 3
+
+
+def test_arrays_that_others_are_given_cannot_be_changed(experiment, data):
+    made = experiment()
+    graph = Graph(made.task, made.select()[0].parameters)
+    track = TrackPipeline(made.context().store(), made.context().dataset("toy"), "one")
+    with pytest.raises(ValueError, match="read-only"):
+        track.get(graph, "features.scale")["V"][0] = 1
 
 
 def test_each_node_is_computed_once(experiment):
@@ -154,7 +179,7 @@ def test_processes_compute_what_one_does(experiment):
     ticks = []
     report = parallel.compute(jobs=2, progress=lambda *counts: ticks.append(counts))
     assert (report.computed, len(report.failures)) == (6, 3)
-    assert ticks[-1] == (6, 0, 3)
+    assert ticks[-1] == (9, 6, 0, 3)
     assert run(parallel) == (0, 6, 3)
 
     def table(made):

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from nmfab.base.errors import UsageError
@@ -70,13 +71,13 @@ class Algorithm:
     kind: type | None = None
     monotone: bool = True
 
-    @property
+    @cached_property
     def defaults(self):
         """Keyword parameters and their defaults, ``beta`` included where the function takes it."""
         parameters = inspect.signature(self.function).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
-    @property
+    @cached_property
     def own(self):
         """The algorithm's own parameters, each of which can be a factor (``NAME.param``)."""
         return {name: value for name, value in self.defaults.items() if name not in RESERVED}

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nmfab.base.registry import Registry
@@ -23,7 +24,7 @@ class Feature:
     function: Callable[..., Any]
     version: int | None
 
-    @property
+    @cached_property
     def defaults(self):
         """Keyword parameters of the feature's own and their defaults."""
         given = ("sample_rate", "n_fft")

@@ -4,19 +4,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(title, total, shown):
+def bar(title, shown):
     """Show progress on standard error; yield the function that `nmfab.runner.run` tells it.
 
     Parameters
     ----------
     title : str
         What is computed.
-    total : int
-        Units (a setting on a track) to do.
     shown : bool
         Yield None instead, and show nothing.
     """
-    if not shown or not total:
+    if not shown:
         yield None
         return
     from rich.console import Console
@@ -33,12 +31,13 @@ def bar(title, total, shown):
         TimeRemaining(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total, counts="")
+        task = progress.add_task(title, counts="", visible=False)
 
-        def tell(computed, reused, failed):
+        def tell(total, computed, reused, failed):
             counts = f"computed {computed}, reused {reused}"
             counts += f", failed {failed}" if failed else ""
-            progress.update(task, completed=computed + reused + failed, counts=counts)
+            done = computed + reused + failed
+            progress.update(task, total=total, completed=done, counts=counts, visible=True)
 
         yield tell
 
