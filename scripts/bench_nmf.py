@@ -288,7 +288,11 @@ def spectrograms(folder, most):
 
 
 def time_to_loss(name, V, rank, beta, seed, given):
-    """Return one row per method: seconds until 0.1% above the best loss of all, or None."""
+    """Return one row per method: seconds until 0.1% above the best loss of all, or None.
+
+    Those of nmfab also have `to_peers`: for each peer the seconds until 0.1% above the loss where
+    that one ends, its own and the method's.
+    """
     V, W, H = started(V, rank, seed)
     curves, step = {}, 5
     for key, (make, _) in chosen(beta, given).items():
@@ -306,13 +310,24 @@ def time_to_loss(name, V, rank, beta, seed, given):
             seconds += clock() - begin
             curve.append((seconds, loss_of(V, factors(), beta)))
         curves[key] = curve
-    target = 1.001 * min(loss for curve in curves.values() for _, loss in curve)
-    return [
-        {"spectrogram": name, "rank": rank, "beta": beta, "seed": seed, "library": library,
-         "method": method,
-         "seconds_to_target": next((s for s, loss in curve if loss <= target), None)}
-        for (library, method), curve in curves.items()
-    ]  # fmt: skip
+    ends = {key: 1.001 * min(loss for _, loss in curve) for key, curve in curves.items()}
+    rows = []
+    for key, curve in curves.items():
+        row = {"spectrogram": name, "rank": rank, "beta": beta, "seed": seed, "library": key[0],
+               "method": key[1], "seconds_to_target": until(curve, min(ends.values()))}  # fmt: skip
+        if key[0] == "nmfab":
+            row["to_peers"] = {
+                " ".join(peer): (until(curves[peer], end), until(curve, end))
+                for peer, end in ends.items()
+                if peer[0] != "nmfab"
+            }
+        rows.append(row)
+    return rows
+
+
+def until(curve, target):
+    """Return the seconds after which a loss is at most the target, or None."""
+    return next((seconds for seconds, loss in curve if loss <= target), None)
 
 
 def arguments(argv):

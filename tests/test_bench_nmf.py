@@ -16,6 +16,14 @@ def report(monkeypatch):
     return nmf_report
 
 
+@pytest.fixture
+def bench_nmf(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import bench_nmf
+
+    return bench_nmf
+
+
 def row(method, beta, ms, loss=None, batch=1, library="nmfab", **more):
     return {
         "m": 1000, "n": 2000, "rank": 10, "beta": beta, "library": library, "method": method,
@@ -79,20 +87,31 @@ def test_forms_are_rows_of_a_gpu_alone(monkeypatch):
     assert ("nmfab", "torch_mu fused") not in nmf_libraries.methods(1, "cuda")
 
 
-def test_forms_that_give_other_losses_end_the_comparison(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPTS)
-    import bench_nmf
+def test_a_loss_is_reached_where_the_curve_first_is_below_it(bench_nmf):
+    curve = [(0.1, 5.0), (0.2, 3.0), (0.3, 2.0)]
+    assert bench_nmf.until(curve, 3.0) == 0.2
+    assert bench_nmf.until(curve, 1.9) is None
 
+
+def test_seconds_to_where_a_peer_ends_are_medians_of_all_runs(report):
+    def run(method, own, theirs=2.0):
+        return {"beta": 2, "library": "nmfab", "method": method, "to_peers": {"a mu": (theirs, own)}}
+
+    rows = [run("x", 0.5), run("x", 1.0), run("x", None), run("y", 0.1), run("y", None)]
+    rows += [run("y", None), {"beta": 2, "library": "a", "method": "mu"}]
+    assert report.peers_table(rows)[2:] == ["| 2 | a mu | 2.00 | x | 1.00 | 2 of 3 | 2 |"]
+    rows = [run("y", None)]
+    assert report.peers_table(rows)[2:] == ["| 2 | a mu | 2.00 | y | not in time | 0 of 1 | – |"]
+
+
+def test_forms_that_give_other_losses_end_the_comparison(bench_nmf):
     good = [row("torch_mu", 1, 1, 5.0), row("torch_mu fused", 1, 1, 5.001)]
     bench_nmf.refuse_other_losses([*good, row("torch_mu TF32", 1, 1, 5.1)])
     with pytest.raises(SystemExit, match="losses differ"):
         bench_nmf.refuse_other_losses([*good, row("torch_mu tensor", 1, 1, 5.01)])
 
 
-def test_a_form_that_cannot_be_had_is_named_and_left_out(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(SCRIPTS)
-    import bench_nmf
-
+def test_a_form_that_cannot_be_had_is_named_and_left_out(bench_nmf, monkeypatch, capsys):
     def fails(*_):
         raise RuntimeError("out of resources\nmore")
 
