@@ -94,8 +94,8 @@ def test_a_loss_is_reached_where_the_curve_first_is_below_it(bench_nmf):
 
 
 def test_seconds_to_where_a_peer_ends_are_medians_of_all_runs(report):
-    def run(method, own, theirs=2.0):
-        return {"beta": 2, "library": "nmfab", "method": method, "to_peers": {"a mu": (theirs, own)}}
+    def run(method, own):
+        return {"beta": 2, "library": "nmfab", "method": method, "to_peers": {"a mu": (2.0, own)}}
 
     rows = [run("x", 0.5), run("x", 1.0), run("x", None), run("y", 0.1), run("y", None)]
     rows += [run("y", None), {"beta": 2, "library": "a", "method": "mu"}]
