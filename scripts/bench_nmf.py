@@ -274,6 +274,15 @@ def roofline(given):
     return 2 * 4 * 2**28 / copy_ms * 1e3, 2 * 8192**3 / multiply_ms * 1e3
 
 
+def cores(threads):
+    """Return operations/s of a product of square matrices in one thread and in all."""
+    square, found = torch.rand(2048, 2048), []
+    for count in (1, threads):
+        torch.set_num_threads(count)
+        found.append(2 * 2048**3 / min(timed(lambda _: square @ square, 1) for _ in range(8)))
+    return found
+
+
 def spectrograms(folder, most):
     """Return {name: magnitude} of recordings below a folder, 10 s of each."""
     import librosa
@@ -375,9 +384,11 @@ def bench(given):
         if not libraries.installed(name):
             print(f"left out: {name} is not installed")
     rows, losses, races, looks = [], [], [], {}
+    speeds = []
     for size in sizes:
         for beta in given.beta:
             first = len(rows)
+            speeds.append(cores(given.threads))
             rows += compare(size, beta, given)
             looks[*size, beta] = measuring(size, beta, given)
             print("\n".join(report.table(rows[first:])), flush=True)
@@ -392,7 +403,7 @@ def bench(given):
                     losses += time_to_loss(name, V, 20, beta, seed, given)
                     print(name, beta, seed, flush=True)
     rates = roofline(given) if given.device == "cuda" else None
-    page = report.page(rows, losses, races, looks, given, rates)
+    page = report.page(rows, losses, races, looks, given, rates, speeds)
     print(page)
     if given.json:
         given.json.write_text(json.dumps(rows + losses, indent=1), encoding="utf-8")

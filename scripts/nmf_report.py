@@ -11,7 +11,7 @@ TF32 = "torch_mu TF32"
 OUT_OF_TIME = {"inf": "most runs of each peer are not in time", "nan": "most runs are not in time"}
 
 
-def page(rows, losses, races, looks, given, rates):
+def page(rows, losses, races, looks, given, rates, cores):
     """Return the page's part.
 
     Parameters
@@ -24,6 +24,8 @@ def page(rows, losses, races, looks, given, rates):
         What was asked for.
     rates : tuple of float or None
         Bytes/s and operations/s of the GPU.
+    cores : sequence of (float, float)
+        Operations/s of a product in one thread and in all, whenever they were measured.
     """
     gpu = given.device == "cuda"
     lines = [
@@ -34,7 +36,7 @@ def page(rows, losses, races, looks, given, rates):
             f"{'processor' if given.cpu else 'wall'} time",
             f"medians of {given.runs} alternating runs",
         ),
-        *(rates_told(rates) if rates else ()),
+        *(rates_told(rates) if rates else cores_told(cores)),
         *targets(rows, losses, races, looks, rates),
         "",
         *table(rows),
@@ -150,6 +152,17 @@ def rates_told(rates):
     """Return a line on what the roofline is made of."""
     return [f"Copies: {rates[0] / 1e12:.2f} TB/s, read and written; products of float32 matrices, "
             f"TF32 off: {rates[1] / 1e12:.1f} TFLOP/s.", ""]  # fmt: skip
+
+
+def cores_told(cores):
+    """Return a line on what the processor gave: its cores may be shared with other machines."""
+    one, every = ([rate / 1e9 for rate in rates] for rates in zip(*cores, strict=True))
+    told = [
+        f"{min(rates):.0f} to {max(rates):.0f} GFLOP/s in {threads} (median "
+        f"{statistics.median(rates):.0f})"
+        for rates, threads in ((one, "one thread"), (every, "all"))
+    ]
+    return [f"A product of square matrices in float32, before each problem: {', '.join(told)}.", ""]
 
 
 def tf32_table(rows):
@@ -280,14 +293,14 @@ def peers_table(rows):
                 method: statistics.median(float("inf") if s is None else s for _, s in pairs)
                 for method, pairs in found.items()
             }
-            best = min(of_method, key=of_method.get)
+            reached = {m: sum(s is not None for _, s in pairs) for m, pairs in found.items()}
+            best = min(found, key=lambda method: (of_method[method], -reached[method]))
             theirs = statistics.median(s for s, _ in found[best])
-            reached = sum(s is not None for _, s in found[best])
             late = of_method[best] == float("inf")
             lines.append(
                 f"| {beta} | {peer} | {theirs:.2f} | {best} | "
                 f"{'not in time' if late else f'{of_method[best]:.2f}'} | "
-                f"{reached} of {len(found[best])} | "
+                f"{reached[best]} of {len(found[best])} | "
                 f"{'–' if late else f'{theirs / of_method[best]:.3g}'} |"
             )
     return lines
