@@ -32,12 +32,8 @@ def measure(V, W, H, beta, *, of_W=True):
 
     Parameters
     ----------
-    V, W, H : array [shape=(m, n), (m, rank), (rank, n)]
-        The problem and a point.
-    beta : float
-        Any real.
-    of_W : bool
-        Whether W's residual is wanted too.
+    V, W, H, beta, of_W
+        See `nmfab.algorithms.divergence.stationarity`.
 
     Returns
     -------
