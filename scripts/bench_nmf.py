@@ -25,9 +25,10 @@ import nmf_report as report
 import numpy as np
 import performance
 import torch
+from nmf_problems import spectrograms, started, synthetic
 from threadpoolctl import threadpool_limits
 
-from nmfab.algorithms.divergence import divergence, floored
+from nmfab.algorithms.divergence import divergence
 from nmfab.algorithms.measuring import measure
 
 SIZES = [(1025, 1292, 20), (1025, 1292, 88), (2049, 5168, 88), (7680, 100, 32)]
@@ -47,22 +48,6 @@ CPU = False  # processor time in the place of wall time
 def clock():
     """Return seconds of what is measured."""
     return time.process_time() if CPU else time.perf_counter()
-
-
-def synthetic(m, n, rank):
-    """Return V of mean 1, like a spectrogram (sparse, of all sizes, noisy), and a start."""
-    rng = np.random.default_rng(0)
-    V = rng.gamma(0.3, size=(m, rank)) @ rng.gamma(0.3, size=(rank, n))
-    return started(V * rng.gamma(2, size=(m, n)) + 1e-4, rank, 0)
-
-
-def started(V, rank, seed):
-    """Return V divided by its mean and a random start of mean 1, in float32."""
-    V = floored((V / V.mean()).astype(np.float32), 0)
-    rng = np.random.default_rng(seed)
-    W, H = rng.random((V.shape[0], rank)) + 0.01, rng.random((rank, V.shape[1])) + 0.01
-    scale = (W @ H).mean() ** -0.5
-    return V, (W * scale).astype(np.float32), (H * scale).astype(np.float32)
 
 
 def loss_of(V, factors, beta):
@@ -280,19 +265,6 @@ def cores(threads):
     for count in (1, threads):
         torch.set_num_threads(count)
         found.append(2 * 2048**3 / min(timed(lambda _: square @ square, 1) for _ in range(8)))
-    return found
-
-
-def spectrograms(folder, most):
-    """Return {name: magnitude} of recordings below a folder, 10 s of each."""
-    import librosa
-
-    kinds = (".wav", ".ogg", ".mp3", ".flac")
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix in kinds]
-    found = {}
-    for path in files[:: max(1, len(files) // most)][:most]:
-        samples, _ = librosa.load(path, sr=22050, mono=True, duration=10)
-        found[path.stem] = np.abs(librosa.stft(samples, n_fft=2048, hop_length=512))
     return found
 
 

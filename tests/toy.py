@@ -164,3 +164,13 @@ class ToyTask(Task):
 
     def skip(self, p):
         return "rank 0 is empty" if p["rank"] == 0 else None
+
+
+def calls(name):
+    return [call for call in CALLS if call[0] == name]
+
+
+def run(experiment, selector=None, **options):
+    CALLS.clear()
+    report = experiment.compute(selector, **options)
+    return report.computed, report.reused, len(report.failures)
