@@ -294,7 +294,8 @@ class Experiment:
             if pipeline.exists(graph, node):
                 arrays = pipeline.get(graph, node)
                 pipeline.place.flush()
-                return arrays
+                # the caller's own: those of the pipeline are shared, and cannot be changed
+                return {name: array.copy() for name, array in arrays.items()}
         raise UsageError(
             f"no artifact {node!r} of {selector!r} is in {self.cache / self.name}: compute it first"
         )

@@ -43,6 +43,14 @@ def test_arrays_that_others_are_given_cannot_be_changed(experiment, data):
         track.get(graph, "features.scale")["V"][0] = 1
 
 
+def test_loaded_arrays_are_the_caller_s_to_change(experiment):
+    made = experiment()
+    run(made)
+    loaded = made.load("nmf.factorize", None, "one")
+    loaded["W"] *= 2
+    assert (made.load("nmf.factorize", None, "one")["W"] * 2 == loaded["W"]).all()
+
+
 def test_each_node_is_computed_once(experiment):
     run(experiment(rank=[1, 2], tolerance=[0.5, 5]))
     assert len(calls("scale")) == 3
