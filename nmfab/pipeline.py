@@ -130,7 +130,8 @@ class TrackPipeline:
         self._fingerprints = None
         self._parts = {}
         self._arrays = {}
-        self._finished = {}  # keys of arrays that may be forgotten, the oldest first
+        self._finished = {}  # bytes of arrays that may be forgotten, by key, the oldest first
+        self._spare = 0  # bytes of all of them
         self._failed = {}
         self._batches = {}
         self._siblings = {}
@@ -261,11 +262,13 @@ class TrackPipeline:
         for (dataset, track, name), key in graph.keys.items():
             here = (dataset, track) == (self.dataset.name, self.track_id)
             if here and graph.nodes[name].stage != "features" and key in self._arrays:
-                self._finished.pop(key, None)
-                self._finished[key] = _size(self._arrays[key])
-        while sum(self._finished.values()) > KEPT:
+                size = _size(self._arrays[key])
+                self._spare += size - self._finished.pop(key, 0)
+                self._finished[key] = size
+        while self._spare > KEPT:
             key = next(iter(self._finished))
-            del self._finished[key], self._arrays[key]
+            self._spare -= self._finished.pop(key)
+            del self._arrays[key]
 
     def place_of(self, node):
         """Return the `Place` of a node's artifacts: the track's, or the one of fit nodes."""

@@ -360,7 +360,7 @@ def bench(given):
     for size in sizes:
         for beta in given.beta:
             first = len(rows)
-            speeds.append(cores(given.threads))
+            speeds += [cores(given.threads)] if given.device == "cpu" else []
             rows += compare(size, beta, given)
             looks[*size, beta] = measuring(size, beta, given)
             print("\n".join(report.table(rows[first:])), flush=True)

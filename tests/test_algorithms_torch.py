@@ -172,12 +172,13 @@ def test_torch_keeps_to_the_threads_of_the_job(monkeypatch):
 
 def test_threads_have_ended_when_their_crew_is_closed():
     # one that frees a tensor while Python ends aborts the process
-    before = threading.active_count()
+    before = set(threading.enumerate())
     crew = torch_sweep.Crew(3)
+    started = set(threading.enumerate()) - before
     crew.run([lambda: torch.rand(200, 200).sum() for _ in range(3)])
-    assert threading.active_count() == before + 2
+    assert [thread.is_alive() for thread in started] == [True, True]
     crew.close()
-    assert threading.active_count() == before
+    assert [thread.is_alive() for thread in started] == [False, False]
 
 
 @pytest.mark.parametrize("shape", [(30, 41), (53, 20)])

@@ -15,17 +15,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys, toys):
-    monkeypatch.delenv("NMFAB_DATA", raising=False)
-    folder = tmp_path / "data" / "toy"
-    folder.mkdir(parents=True)
-    for index, name in enumerate(["one", "two", "three"]):
-        (folder / f"{name}.txt").write_text(f"{index}\n1\n2\n")
-        (folder / f"{name}.ref").write_text("6\n")
-
+def call(tmp_path, data, capsys, toys):
     def run(*arguments):
         made = Experiment("toy", task="toy", title="Sums", cache=tmp_path / "cache")
-        made.data = [tmp_path / "data"]
+        made.data = [data.parent]
         made.plugins = [Path(toy.__file__)]
         made.add_plan("sums", dataset=["toy"], rank=[0, 1, 2], init=["random"], seed=[0, 1])
         made.add_plan("rows", dataset=["toy"], baseline=["zero", "oracle"])

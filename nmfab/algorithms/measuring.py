@@ -63,7 +63,7 @@ def _looked_at(X, B, At, beta):
     count = -(-len(X) // most)
     edges = [len(X) * i // count for i in range(count + 1)]
     xp, (look, arrays) = _module(X), LOOKS.get(beta, (partial(_general, beta), 0))
-    work = [_empty(X, -(-len(X) // count)) for _ in range(arrays)]
+    work = [xp.empty_like(X[: -(-len(X) // count)]) for _ in range(arrays)]
     loss, of_A, of_B = 0.0, None, []
     for first, last in pairwise(edges):
         blocks = [array[: last - first] for array in work]
@@ -101,13 +101,6 @@ def _module(like):
     import torch
 
     return torch
-
-
-def _empty(like, rows):
-    shape = rows, like.shape[1]
-    if isinstance(like, np.ndarray):
-        return np.empty(shape, like.dtype)
-    return like.new_empty(shape)
 
 
 def _euclidean(xp, x, b, At, error):
