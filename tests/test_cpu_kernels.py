@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from itertools import product
+from itertools import islice, product
 
 import llvmlite.binding
 import numpy as np
@@ -11,16 +11,17 @@ import pytest
 import torch
 
 from nmfab.algorithms import torch_sweep
-from nmfab.algorithms.cpu import kernels
+from nmfab.algorithms.cpu import factors, kernels, tiles
 from nmfab.algorithms.divergence import WH_FLOOR
+from nmfab.algorithms.torch_amu import torch_amu
 
 needs_shape = pytest.mark.skipif(
-    kernels.SHAPE is None, reason="this processor has no vectors that the kernels know"
+    tiles.SHAPE is None, reason="this processor has no vectors that the kernels know"
 )
 # One row, less than a tile, several groups of rows; parts of a vector, of a tile, several tiles.
 LONG = (1, 7, 50, 131)
 SHORT = (1, 16, 40, 103)
-RANKS = (1, 5, 20, 88)
+RANKS = (1, 5, 20, 25, 88)
 
 
 def fused(X, B, At, beta, kind=torch_sweep.Problem):
@@ -69,13 +70,53 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatc
 
 
 def test_there_may_be_nowhere_to_keep_what_was_compiled(monkeypatch):
-    def njit(*, nogil, cache=False):
+    def njit(*, cache=False, **_):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
+    def one():
+        return 1
+
     monkeypatch.setattr(kernels, "njit", njit)
-    assert kernels.compiled(abs) is abs
+    assert kernels.compiled(one) is one
+
+
+@needs_shape
+@pytest.mark.parametrize("beta", [1, 0])
+def test_extrapolated_steps_are_those_of_matrix_products(beta, monkeypatch):
+    rng = torch.Generator().manual_seed(beta)
+    V, W, H = (
+        torch.rand(shape, generator=rng, dtype=torch.float64)
+        for shape in ((70, 300), (70, 20), (20, 300))
+    )
+    factors = []
+    for fuses in (False, True):
+        monkeypatch.setattr(torch_sweep, "_fuses", lambda *_, fuses=fuses: fuses)
+        *_, (found_W, found_H) = islice(torch_amu(V, W.clone(), H.clone(), beta=beta), 60)
+        factors.append((found_W.clone(), found_H.clone()))
+    for plain, fused in zip(*factors, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-9, atol=1e-12)
+
+
+@needs_shape
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("rank", [1, 3, 4, 5, 8, 9, 16, 20, 34])
+def test_a_folded_vector_holds_several_rows(rank, lanes):
+    At = np.random.default_rng(0).random((rank, 21))
+    weights = np.arange(1.0, rank + 1)
+    layout = factors.Layout(At, lanes)
+    layout.fill(weights)
+    whole = rank // lanes * lanes
+    left, fold = rank - whole, layout.fold
+    assert left * fold <= lanes < max(left, 1) * fold * 2 or not left
+    expected = np.zeros_like(layout.A)
+    for c in range(21):
+        expected[c, :whole] = At[:whole, c] / weights[:whole]
+        for k in range(left):
+            at = (c, whole + k) if fold == 1 else (c - c % fold, whole + k * fold + c % fold)
+            expected[at] = At[whole + k, c] / weights[whole + k]
+    np.testing.assert_array_equal(layout.A, expected)
 
 
 def test_they_serve_dense_floating_point_on_a_cpu_alone():
@@ -85,21 +126,20 @@ def test_they_serve_dense_floating_point_on_a_cpu_alone():
     assert not torch_sweep._fuses(2, 1025, 20)
     assert torch_sweep._fuses(1, 1025, 20)
     assert not torch_sweep._fuses(1, 1025, 500)
-    assert not torch_sweep._fuses(0, 30, 5)
-    assert not torch_sweep._fuses(1, 100, 32)
-    assert torch_sweep._fuses(0, 100, 32)
+    assert torch_sweep._fuses(0, 40, 5)
+    assert not torch_sweep._fuses(1, 40, 5)
 
 
 RUN = """
 import torch
 from itertools import islice
-from nmfab.algorithms.cpu import kernels
+from nmfab.algorithms.cpu import tiles
 from nmfab.algorithms.torch_mu import torch_mu
 rng = torch.Generator().manual_seed(0)
 V, W, H = (torch.rand(s, generator=rng) for s in ((150, 400), (150, 12), (12, 400)))
 for beta in (1, 0):
     *_, (W, H) = islice(torch_mu(V, W, H, beta=beta), 20)
-print(kernels.SHAPE, float(W.double().sum()), float((W @ H).double().square().sum()))
+print(tiles.SHAPE, float(W.double().sum()), float((W @ H).double().square().sum()))
 """
 
 
@@ -118,6 +158,10 @@ def run(folder, **variables):
 @needs_shape
 def test_same_factors_with_other_vectors_and_with_none(tmp_path):
     _, expected = run(tmp_path)
+    # what numba keeps is told from that of other sources by its name
+    kept = [path.name for path in tmp_path.rglob("*.nbi")]
+    assert kept
+    assert all(kernels.DIGEST in name for name in kept)
     shape, found = run(tmp_path, NUMBA_DISABLE_JIT="1")
     assert shape == "None"
     np.testing.assert_allclose(found, expected, rtol=1e-4)

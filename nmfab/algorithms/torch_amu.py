@@ -79,6 +79,9 @@ class Extrapolated(Problem):
         """Replace a block of B by its extrapolation."""
         import torch
 
+        if self.fused:
+            self.fused.extrapolate(block, self.alpha)
+            return
         torch.sub(block.B, block.before, out=block.step).clamp_(min=0)
         block.before.copy_(block.B)
         block.B.add_(block.step, alpha=self.alpha)
@@ -93,8 +96,13 @@ class Extrapolated(Problem):
         torch.sub(block.B, block.before, out=block.step)
         share.uphill += float(block.step.mul_(gradient).sum())
 
-    def multiply_A(self, ratio, denominator):
+    def multiply_fused(self, share, block):
+        """Do so by the N, and at β = 0 the P, that kernels have left."""
+        share.uphill += self.fused.multiply_ahead(block)
+
+    def step_A(self, sums, of_B):
         """Update A from its extrapolation, and extrapolate anew; the same sum as for B."""
+        ratio, denominator = self.ratio_A(sums, of_B)
         self.At_before.copy_(self.At)
         gradient = (1 - ratio).mul_(denominator)
         self.At.copy_(self.ahead[self.extra :]).mul_(power(ratio, self.gamma))

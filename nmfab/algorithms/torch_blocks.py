@@ -3,6 +3,8 @@
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nmfab.algorithms.divergence import WH_FLOOR
 
 
@@ -21,6 +23,7 @@ class Block(NamedTuple):
     PN: Any  # (2 · rows) × rank
     before: Any  # rows × rank: B of the previous iteration, where that is kept
     step: Any  # rows × rank
+    lines: Any  # B, N and P as `cpu.factors.multiply` wants them, or None
 
 
 class Scratch:
@@ -55,14 +58,21 @@ class Scratch:
             N, P = (self.small[i * rows * wide :][: rows * wide].view(rows, wide) for i in (0, 1))
             step = self.small[2 * rows * wide :][: rows * rank].view(rows, rank)
             products = N[:, :rank], P[:, :rank], None
-            return Block(X, B, None, raised, None, None, None, *products, before, step)
+            lines = _line(B), B.stride(0), rows, rank, _line(N), _line(P), wide
+            return Block(X, B, None, raised, None, None, None, *products, before, step, lines)
         both = X
         if problem.beta != 2:
             both = self.values[: 2 * rows * short].view(2 * rows, short)
         PNS = self.small[: 3 * rows * rank].view(3 * rows, rank)
         products = PNS[rows : 2 * rows], PNS[:rows], PNS[: 2 * rows]
         models = both[:rows], both[rows:], both
-        return Block(X, B, B.mT, raised, *models, *products, before, PNS[2 * rows :])
+        return Block(X, B, B.mT, raised, *models, *products, before, PNS[2 * rows :], None)
+
+
+def _line(matrix):
+    """Return the memory of a matrix, from its first entry to its last."""
+    (rows, columns), step = matrix.shape, matrix.stride(0)
+    return matrix.as_strided(((rows - 1) * step + columns,), (1,)).numpy()
 
 
 class Share:
@@ -71,7 +81,6 @@ class Share:
     def __init__(self, problem, first, last, scratch, rows):
         self.problem = problem
         self.B = problem.B[first:last]
-        rows = last - first if problem.beta == 2 else rows
         count = max(1, -(-(last - first) // rows))
         edges = [first + (last - first) * i // count for i in range(count + 1)]
         self.blocks = [scratch.cut(problem, *edge) for edge in pairwise(edges)]
@@ -85,6 +94,7 @@ class Share:
             self.scratch = scratch  # the calls hold addresses in it
             self.tiles = problem.At.new_zeros(sums, len(problem.fused.tiles))
             self.calls = [problem.fused.calls(b, self.tiles, scratch) for b in self.blocks]
+            self.gathered = list(zip(self.tiles.numpy(), self.sums.numpy(), strict=True))
 
     def sweep(self, update=True, gather=True):
         """Update B's rows, gather what A's update needs, or both; yield after each block."""
@@ -94,7 +104,7 @@ class Share:
         else:
             self.sums.zero_()
         yield from step(self, self.problem, update, gather)
-        if gather and self.problem.beta == 1:
+        if gather and self.problem.beta == 1 and not self.problem.fused:
             self.of_B = self.B.sum(0)
         elif gather and self.problem.beta == 2:
             self.of_B = self.B.mT @ self.B
@@ -111,29 +121,55 @@ class Fused:
     """
 
     def __init__(self, problem, kernels):
-        self.kernels = kernels
+        import torch
+
+        from nmfab.algorithms.cpu import factors
+
+        self.kernels, self.factors = kernels, factors
         like, (rank, short) = problem.At, problem.At.shape
         self.lanes = kernels.BITS // 8 // like.element_size()
-        self.wide, columns = (-(-size // self.lanes) * self.lanes for size in (rank, short))
-        self.whole_A = like.new_zeros(columns, self.wide)
-        self.A = self.whole_A[:short, :rank]
+        self.At = problem.At.numpy()
+        self.layout = factors.Layout(self.At, self.lanes)
+        columns, self.wide = self.layout.A.shape
+        self.edges = factors.edges(short, self.lanes)
         self.tiles = like.new_zeros(columns * rank)
         self.tiles_ahead = None
-        self.floor = like.numpy().dtype.type(WH_FLOOR)
+        self.real = self.At.dtype.type
+        self.floor, self.tiny = self.real(WH_FLOOR), self.real(torch.finfo(like.dtype).tiny)
         self.squared = problem.beta == 0
+        self.ones = np.ones(rank, self.real)
         self.scratch = kernels.scratch_size(self.lanes)
 
     def pack(self, problem):
-        """Renew the tiles of Aᵀ, and of the point where A's gradient is taken."""
-        self.move(problem.At, self.tiles)
+        """Renew A and the tiles of Aᵀ, and of the point where A's gradient is taken."""
+        self.weights = self.ones if self.squared else problem.weights.numpy()
+        self.layout.fill(self.weights)
+        self.factors.pack(self.At, self.edges, self.tiles.numpy())
         if self.tiles_ahead is not None:
-            self.move(problem.ahead[problem.extra :], self.tiles_ahead)
+            ahead = problem.ahead[problem.extra :].numpy()
+            self.factors.pack(ahead, self.edges, self.tiles_ahead.numpy())
 
-    def move(self, matrix, tiles, back=False):
-        """Copy a matrix, rank × short, to tiles, or `back` from them, which are then zeros."""
-        rank, short = matrix.shape
-        at = matrix.data_ptr(), matrix.stride(0), short, rank
-        self.kernels.pack(self.floor, self.lanes, *at, tiles.data_ptr(), int(back))
+    def multiply(self, block):
+        """Multiply a block of B by what the kernels have left; see `Problem.multiply`."""
+        self.factors.multiply(*block.lines, self.tiny, self.squared)
+
+    def extrapolate(self, block, alpha):
+        """Replace a block of B by its extrapolation; see `torch_amu`."""
+        before = block.before.numpy()
+        self.factors.extrapolate(*block.lines[:4], before, self.real(alpha))
+
+    def multiply_ahead(self, block):
+        """Multiply a block of B as `multiply` does; return gradient times step."""
+        uphill, before = np.zeros(len(self.ones)), block.before.numpy()
+        options = self.tiny, self.squared, self.weights
+        self.factors.multiply_ahead(*block.lines, *options, before, uphill)
+        return float(uphill.sum())
+
+    def multiply_A(self, sums, of_B):
+        """Multiply A by what has been gathered; see `Problem.step_A`."""
+        N, P = sums[0].numpy(), sums[-1].numpy()
+        of_B = self.ones if self.squared else of_B.numpy()
+        self.factors.multiply_A(self.At, N, P, of_B, self.tiny, self.squared)
 
     def calls(self, block, gathered, scratch):
         """Return the arguments of `update` and of `gather` for a block: its memory stays."""
@@ -144,30 +180,33 @@ class Fused:
         found, sums = ([x.data_ptr() for x in each] for each in ((block.N, block.P), gathered))
         if not self.squared:
             found[1:], sums[1:] = [0], [0]
+        of_A = self.layout.A.ctypes.data, self.wide, self.layout.fold
         work = scratch.kernels.data_ptr()
         return (
-            (*common, self.tiles.data_ptr(), self.whole_A.data_ptr(), self.wide, *found, work),
+            (*common, self.tiles.data_ptr(), *of_A, *found, work),
             (*common, ahead.data_ptr(), *sums, work),
         )
 
 
 def _sweep_fused(share, problem, update, gather):
-    fused = problem.fused
+    import torch
+
+    fused, total = problem.fused, np.zeros(share.B.shape[1])
     for b, (of_update, of_gather) in zip(share.blocks, share.calls, strict=True):
         if update:
             problem.lead(b)
             fused.kernels.update(*of_update)
-            if fused.squared:
-                ratio, denominator = b.N.div_(b.P.clamp_(min=problem.tiny)), b.P
-            else:
-                ratio, denominator = b.N, problem.weights
-            problem.multiply(share, b, ratio, denominator)
+            problem.multiply_fused(share, b)
         if gather:
             fused.kernels.gather(*of_gather)
+        if gather and not fused.squared:
+            fused.factors.add_rows(*b.lines[:4], total)
         yield
     if gather:
-        for tiles, sums in zip(share.tiles, share.sums, strict=True):
-            fused.move(sums, tiles, back=True)
+        if not fused.squared:
+            share.of_B = torch.from_numpy(total).to(share.B.dtype)
+        for tiles, sums in share.gathered:
+            fused.factors.unpack(tiles, fused.edges, sums)
 
 
 def _sweep_kl(share, problem, update, gather):

@@ -20,12 +20,15 @@ from nmfab.algorithms.torch_crew import Crew, flushing, one_thread
 
 # Bytes of the model of one block: with X's block it leaves a usual L2 cache of 1 or 2 MiB for L3,
 # but smaller ones are slower, for A's numerator is read and written at each block, and so are
-# larger ones. At β = 2 there is no model, and one block is fastest. Kernels take as many of X.
+# larger ones. At β = 2 there is no model, and one block is fastest.
 BLOCK_BYTES = 1 << 21
 LEAST_ROWS = 128
+# Where kernels are used they read X's block twice, and find it in L2 the second time.
+FUSED_BYTES = 1 << 18
+LEAST_FUSED_ROWS = 192
 # Where `cpu.kernels` are used: see `_fuses`.
-FUSED = {1: 8, 0: 2}  # β: columns for each component
-LEAST_COLUMNS, MOST_RANK = 64, 128
+FUSED = {1: 64, 0: 32}  # β: columns from which on they are
+MOST_RANK = 192
 # Multiplications of one iteration that are worth a thread of their own (about 0.1 ms).
 THREAD_WORK = 1 << 21
 # Entries of V up to which products alone (β = 2, one problem) are better shared out by torch.
@@ -70,7 +73,7 @@ class Problem:
         self.gram = self.weights = None
         fuses = kernels and _fuses(beta, X.shape[1], len(self.At))
         self.fused = Fused(self, kernels) if fuses else None
-        self.A = self.fused.A if self.fused else self.At.mT.contiguous()
+        self.A = None if fuses else self.At.mT.contiguous()
         self.shares = []
         self.refresh()
 
@@ -78,9 +81,9 @@ class Problem:
         """Renew what is derived from A: its transpose, at β = 1 divided by its sums, and AᵀA."""
         if self.beta == 1:
             self.weights = self.At.sum(1).clamp_(min=self.tiny)
-            self.A.copy_((self.At / self.weights[:, None]).mT)
+        if self.fused:  # lays out A by itself, see `pack`
             return
-        self.A.copy_(self.At.mT)
+        self.A.copy_((self.At / self.weights[:, None] if self.beta == 1 else self.At).mT)
         if self.beta == 2:
             self.gram = self.At @ self.A
 
@@ -91,17 +94,23 @@ class Problem:
         for other in others:
             sums += other.sums
             of_B = of_B if of_B is None else of_B + other.of_B
+        self.step_A(sums, of_B)
+        self.refresh()
+
+    def ratio_A(self, sums, of_B):
+        """Return N / P of A, in the memory of N, and P."""
         if self.beta == 1:
             denominator = of_B[:, None]
         else:
             denominator = of_B @ self.ahead[self.extra :] if self.beta == 2 else sums[1]
-        ratio = sums[0].div_(denominator.clamp(min=self.tiny))
-        self.multiply_A(ratio, denominator)
-        self.refresh()
+        return sums[0].div_(denominator.clamp(min=self.tiny)), denominator
 
-    def multiply_A(self, ratio, denominator):
-        """Multiply A by the power of N / P; P is `denominator`."""
-        self.At.mul_(power(ratio, self.gamma))
+    def step_A(self, sums, of_B):
+        """Multiply A by the power of N / P."""
+        if self.fused:
+            self.fused.multiply_A(sums, of_B)
+        else:
+            self.At.mul_(power(self.ratio_A(sums, of_B)[0], self.gamma))
 
     def begin(self):
         """Begin an iteration."""
@@ -117,6 +126,10 @@ class Problem:
     def multiply(self, share, block, ratio, denominator):
         """Multiply a block of B by the power of N / P; P is `denominator`."""
         block.B.mul_(power(ratio, self.gamma))
+
+    def multiply_fused(self, share, block):
+        """Do so by the N, and at β = 0 the P, that kernels have left."""
+        self.fused.multiply(block)
 
 
 def _tiny(values):
@@ -183,25 +196,36 @@ class Sweeps:
     def _assign(self, X):
         """Give whole problems to each thread, and share out those that are left over."""
         count, (long, short) = self.crew.count, X.shape
-        rows = max(LEAST_ROWS, BLOCK_BYTES // (short * X.element_size())) if self.on_cpu else long
-        euclidean = any(problem.beta == 2 for problem in self.problems)
-        most = long if euclidean else min(rows, long)
-        rank = max(p.fused.wide if p.fused else p.At.shape[0] for p in self.problems)
-        modelled = any(p.beta != 2 and not p.fused for p in self.problems)
-        cells = min(rows, long) * short if modelled else 0
-        kernels = max(p.fused.scratch if p.fused else 0 for p in self.problems)
-        scratch = [Scratch(cells, most * rank, kernels, X) for _ in range(count)]
+        rows = [self._rows(problem, X) for problem in self.problems]
+        cells = small = kernels = 0
+        for problem, high in zip(self.problems, rows, strict=True):
+            fused = problem.fused
+            small = max(small, high * (fused.wide if fused else len(problem.At)))
+            kernels = max(kernels, fused.scratch if fused else 0)
+            cells = max(cells, 0 if fused or problem.beta == 2 else high * short)
+        scratch = [Scratch(cells, small, kernels, X) for _ in range(count)]
         whole = len(self.problems) // count * count
         self.lists = [self.problems[i:whole:count] for i in range(count)]
         self.shared = self.problems[whole:]
-        for thread, problems in enumerate(self.lists):
-            for problem in problems:
-                problem.shares = [Share(problem, 0, long, scratch[thread], rows)]
-        for problem in self.shared:
-            edges = pairwise(long * i // count for i in range(count + 1))
+        for i, problem in enumerate(self.problems):
+            if i < whole:
+                edges, threads = [(0, long)], [scratch[i % count]]
+            else:
+                edges, threads = pairwise(long * k // count for k in range(count + 1)), scratch
             problem.shares = [
-                Share(problem, *edge, part, rows) for edge, part in zip(edges, scratch, strict=True)
+                Share(problem, *edge, own, rows[i])
+                for edge, own in zip(edges, threads, strict=True)
             ]
+
+    def _rows(self, problem, X):
+        """Return how many rows of X are a block."""
+        long, short = X.shape
+        if problem.beta == 2 or not self.on_cpu:
+            return long
+        size, least = BLOCK_BYTES, LEAST_ROWS
+        if problem.fused:
+            size, least = FUSED_BYTES, LEAST_FUSED_ROWS
+        return min(long, max(least, size // (short * X.element_size())))
 
     def factors(self):
         """Return W and H, views that the next iteration overwrites."""
@@ -276,11 +300,14 @@ def kernels_for(like, betas):
     known = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
     if not known or not any(beta in FUSED for beta in betas):
         return None
-    from nmfab.algorithms.cpu import kernels
+    from nmfab.algorithms.cpu import tiles
 
-    if not kernels.SHAPE:
+    if not tiles.SHAPE:
         return None
-    kernels.compile_for(like.numpy().dtype)
+    from nmfab.algorithms.cpu import factors, kernels
+
+    for module in (kernels, factors):
+        module.compile_for(like.numpy().dtype)
     return kernels
 
 
@@ -290,10 +317,7 @@ def _fuses(beta, columns, rank):
     They save what is done entry by entry: twice as much at β = 0 as at 1, and little next to
     products of a high rank. Where rows are short too many of their tiles are not whole.
     """
-    share = FUSED.get(beta)
-    return (
-        share is not None and columns >= LEAST_COLUMNS and rank <= min(columns // share, MOST_RANK)
-    )
+    return columns >= FUSED.get(beta, np.inf) and rank <= MOST_RANK
 
 
 def swept(V, W, H, beta, update_W, kind=Problem):
