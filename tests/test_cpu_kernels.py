@@ -100,23 +100,24 @@ def test_extrapolated_steps_are_those_of_matrix_products(beta, monkeypatch):
 
 
 @needs_shape
-@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rank", [1, 3, 4, 5, 8, 9, 16, 20, 34])
-def test_a_folded_vector_holds_several_rows(rank, lanes):
-    At = np.random.default_rng(0).random((rank, 21))
-    weights = np.arange(1.0, rank + 1)
-    layout = factors.Layout(At, lanes)
-    layout.fill(weights)
-    whole = rank // lanes * lanes
-    left, fold = rank - whole, layout.fold
+def test_a_folded_vector_holds_several_rows(rank, dtype):
+    lanes, columns = tiles.BITS // 8 // np.dtype(dtype).itemsize, 21
+    At = np.random.default_rng(0).random((rank, columns)).astype(dtype)
+    scales = np.arange(1, rank + 1, dtype=dtype)
+    fold, whole = factors.fold_of(rank, lanes), rank // lanes * lanes
+    left = rank - whole
     assert left * fold <= lanes < max(left, 1) * fold * 2 or not left
-    expected = np.zeros_like(layout.A)
-    for c in range(21):
-        expected[c, :whole] = At[:whole, c] / weights[:whole]
-        for k in range(left):
-            at = (c, whole + k) if fold == 1 else (c - c % fold, whole + k * fold + c % fold)
-            expected[at] = At[whole + k, c] / weights[whole + k]
-    np.testing.assert_array_equal(layout.A, expected)
+    expected = np.zeros((-(-columns // lanes) * lanes, -(-rank // lanes) * lanes), dtype)
+    A = np.zeros_like(expected)
+    for c, k in product(range(columns), range(rank)):
+        folded = k >= whole and fold > 1
+        at = (c - c % fold, whole + (k - whole) * fold + c % fold) if folded else (c, k)
+        expected[at] = At[k, c] * scales[k]
+    of_A = At.ctypes.data, columns, rank, scales.ctypes.data, A.ctypes.data, A.shape[1], fold
+    kernels.lay(dtype(0), lanes, *of_A)
+    np.testing.assert_array_equal(A, expected)
 
 
 def test_they_serve_dense_floating_point_on_a_cpu_alone():

@@ -102,13 +102,19 @@ class Extrapolated(Problem):
 
     def step_A(self, sums, of_B):
         """Update A from its extrapolation, and extrapolate anew; the same sum as for B."""
+        import torch
+
+        alpha, ahead = _next(self.nu)[0], self.ahead[self.extra :]
+        if self.fused:
+            self.uphill += self.fused.multiply_A_ahead(sums, of_B, ahead, alpha)
+            return
         ratio, denominator = self.ratio_A(sums, of_B)
         self.At_before.copy_(self.At)
         gradient = (1 - ratio).mul_(denominator)
-        self.At.copy_(self.ahead[self.extra :]).mul_(power(ratio, self.gamma))
+        self.At.copy_(ahead).mul_(power(ratio, self.gamma))
         step = self.At - self.At_before
         self.uphill += float((step * gradient).sum())
-        self.ahead[self.extra :] = self.At.add(step.clamp_(min=0), alpha=_next(self.nu)[0])
+        torch.add(self.At, step.clamp_(min=0), alpha=alpha, out=ahead)
 
 
 def _next(nu):

@@ -128,22 +128,26 @@ class Fused:
         self.kernels, self.factors = kernels, factors
         like, (rank, short) = problem.At, problem.At.shape
         self.lanes = kernels.BITS // 8 // like.element_size()
-        self.At = problem.At.numpy()
-        self.layout = factors.Layout(self.At, self.lanes)
-        columns, self.wide = self.layout.A.shape
+        self.fold = factors.fold_of(rank, self.lanes)
+        columns, self.wide = (-(-size // self.lanes) * self.lanes for size in (short, rank))
+        self.At, self.A = problem.At.numpy(), like.new_zeros(columns, self.wide)
         self.edges = factors.edges(short, self.lanes)
         self.tiles = like.new_zeros(columns * rank)
         self.tiles_ahead = None
         self.real = self.At.dtype.type
         self.floor, self.tiny = self.real(WH_FLOOR), self.real(torch.finfo(like.dtype).tiny)
         self.squared = problem.beta == 0
-        self.ones = np.ones(rank, self.real)
+        # the sums of A at β = 1, and what A is multiplied by where `update` reads it
+        self.weights, self.inverse = np.ones((2, rank), self.real)
         self.scratch = kernels.scratch_size(self.lanes)
 
     def pack(self, problem):
         """Renew A and the tiles of Aᵀ, and of the point where A's gradient is taken."""
-        self.weights = self.ones if self.squared else problem.weights.numpy()
-        self.layout.fill(self.weights)
+        if not self.squared:
+            self.factors.weigh(self.At, self.weights, self.inverse, self.tiny)
+        rank, short = self.At.shape
+        to = self.inverse.ctypes.data, self.A.data_ptr(), self.wide, self.fold
+        self.kernels.lay(self.floor, self.lanes, self.At.ctypes.data, short, rank, *to)
         self.factors.pack(self.At, self.edges, self.tiles.numpy())
         if self.tiles_ahead is not None:
             ahead = problem.ahead[problem.extra :].numpy()
@@ -160,16 +164,23 @@ class Fused:
 
     def multiply_ahead(self, block):
         """Multiply a block of B as `multiply` does; return gradient times step."""
-        uphill, before = np.zeros(len(self.ones)), block.before.numpy()
+        uphill, before = np.zeros(len(self.At)), block.before.numpy()
         options = self.tiny, self.squared, self.weights
         self.factors.multiply_ahead(*block.lines, *options, before, uphill)
         return float(uphill.sum())
 
     def multiply_A(self, sums, of_B):
         """Multiply A by what has been gathered; see `Problem.step_A`."""
+        self.factors.multiply_A(self.At, *self._gathered(sums, of_B))
+
+    def multiply_A_ahead(self, sums, of_B, ahead, alpha):
+        """Update A from its extrapolation, and that too; return gradient times step."""
+        more = ahead.numpy(), self.real(alpha)
+        return self.factors.multiply_A_ahead(self.At, *self._gathered(sums, of_B), *more)
+
+    def _gathered(self, sums, of_B):
         N, P = sums[0].numpy(), sums[-1].numpy()
-        of_B = self.ones if self.squared else of_B.numpy()
-        self.factors.multiply_A(self.At, N, P, of_B, self.tiny, self.squared)
+        return N, P, np.ones(len(N)) if self.squared else of_B, self.tiny, self.squared
 
     def calls(self, block, gathered, scratch):
         """Return the arguments of `update` and of `gather` for a block: its memory stays."""
@@ -180,7 +191,7 @@ class Fused:
         found, sums = ([x.data_ptr() for x in each] for each in ((block.N, block.P), gathered))
         if not self.squared:
             found[1:], sums[1:] = [0], [0]
-        of_A = self.layout.A.ctypes.data, self.wide, self.layout.fold
+        of_A = self.A.data_ptr(), self.wide, self.fold
         work = scratch.kernels.data_ptr()
         return (
             (*common, self.tiles.data_ptr(), *of_A, *found, work),
@@ -189,8 +200,6 @@ class Fused:
 
 
 def _sweep_fused(share, problem, update, gather):
-    import torch
-
     fused, total = problem.fused, np.zeros(share.B.shape[1])
     for b, (of_update, of_gather) in zip(share.blocks, share.calls, strict=True):
         if update:
@@ -204,7 +213,7 @@ def _sweep_fused(share, problem, update, gather):
         yield
     if gather:
         if not fused.squared:
-            share.of_B = torch.from_numpy(total).to(share.B.dtype)
+            share.of_B = total
         for tiles, sums in share.gathered:
             fused.factors.unpack(tiles, fused.edges, sums)
 

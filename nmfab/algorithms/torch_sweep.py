@@ -79,10 +79,10 @@ class Problem:
 
     def refresh(self):
         """Renew what is derived from A: its transpose, at β = 1 divided by its sums, and AᵀA."""
+        if self.fused:  # does so by itself, see `pack`
+            return
         if self.beta == 1:
             self.weights = self.At.sum(1).clamp_(min=self.tiny)
-        if self.fused:  # lays out A by itself, see `pack`
-            return
         self.A.copy_((self.At / self.weights[:, None] if self.beta == 1 else self.At).mT)
         if self.beta == 2:
             self.gram = self.At @ self.A

@@ -31,41 +31,6 @@ def edges(columns, lanes):
     return np.array(found)
 
 
-class Layout:
-    """Aᵀ, rank × columns, laid out as `kernels.update` reads A: columns × whole vectors.
-
-    Parameters
-    ----------
-    At : ndarray [shape=(rank, columns)]
-        Read at each `fill`.
-    lanes : int
-        Entries of a vector.
-    """
-
-    def __init__(self, At, lanes):
-        rank, columns = At.shape
-        self.fold = fold = fold_of(rank, lanes)
-        wide, high = (-(-size // lanes) * lanes for size in (rank, columns))
-        self.A = np.zeros((high, wide), At.dtype)
-        whole = rank if fold == 1 else wide - lanes
-        # what goes where, with the components that it is of
-        self._parts = [(At[:whole].T, slice(whole), self.A[:columns, :whole])]
-        if fold > 1:
-            left, full = rank - whole, columns // fold * fold
-            folded = self.A[:, whole:].reshape(high, -1, fold)[:, :left]
-            many = At[whole:, :full].reshape(left, full // fold, fold).swapaxes(0, 1)
-            own = slice(whole, rank), None
-            self._parts.append((many, own, folded[:full:fold]))
-            if full < columns:
-                few = columns - full
-                self._parts.append((At[whole:, full:], own, folded[full, :, :few]))
-
-    def fill(self, weights):
-        """Copy A, each component divided by its weight."""
-        for source, components, target in self._parts:
-            np.divide(source, weights[components], out=target)
-
-
 @compiled
 def pack(At, edges, tiles):
     """Copy Aᵀ, rank × columns, to tiles: each rank rows of a few vectors.
@@ -154,6 +119,21 @@ def add_rows(B, b_step, rows, rank, total):
 
 
 @compiled
+def weigh(At, weights, inverse, tiny):
+    """Put the sum of each component of A into the weights, and 1 over it."""
+    parts = np.empty(16, At.dtype)
+    for k in range(len(At)):
+        of_a = At[k]
+        whole = len(of_a) // 16 * 16
+        parts[:] = 0
+        for c in range(0, whole, 16):
+            for j in range(16):
+                parts[j] += of_a[c + j]
+        weights[k] = max(parts.sum() + of_a[whole:].sum(), tiny)
+        inverse[k] = 1 / weights[k]
+
+
+@compiled
 def multiply_A(At, N, P, of_B, tiny, root):
     """Multiply Aᵀ by N / of_B, or where `root` is true by the square root of N / P."""
     for k in range(len(At)):
@@ -163,9 +143,33 @@ def multiply_A(At, N, P, of_B, tiny, root):
             for c in range(len(of_a)):
                 of_a[c] *= np.sqrt(of_n[c] / max(of_p[c], tiny))
         else:
-            total = max(of_B[k], tiny)
+            total = max(At.dtype.type(of_B[k]), tiny)
             for c in range(len(of_a)):
                 of_a[c] *= of_n[c] / total
+
+
+@compiled
+def multiply_A_ahead(At, N, P, of_B, tiny, root, ahead, alpha):
+    """Update Aᵀ as `multiply_A` does, but from `ahead`, which is then extrapolated anew.
+
+    Returns
+    -------
+    uphill : float
+        The sum of gradient times step.
+    """
+    uphill = np.zeros(At.shape[1], At.dtype)
+    for k in range(len(At)):
+        of_a, of_n, of_p, lead = At[k], N[k], P[k], ahead[k]
+        total = max(At.dtype.type(of_B[k]), tiny)
+        for c in range(len(of_a)):
+            below = max(of_p[c], tiny) if root else total
+            ratio = of_n[c] / below
+            now = lead[c] * (np.sqrt(ratio) if root else ratio)
+            step = now - of_a[c]
+            uphill[c] += step * (1 - ratio) * below
+            of_a[c] = now
+            lead[c] = now + alpha * max(step, 0)
+    return uphill.sum()
 
 
 def compile_for(dtype):
@@ -182,7 +186,9 @@ def compile_for(dtype):
         (extrapolate, *B, plane, value),
         (multiply_ahead, *B, *N, line, plane, sums),
         (add_rows, *B, sums),
-        (multiply_A, plane, plane, plane, line, value, root),
+        (weigh, plane, line, line, value),
+        (multiply_A, plane, plane, plane, sums, value, root),
+        (multiply_A_ahead, plane, plane, plane, sums, value, root, plane, value),
     ):
         if tuple(arguments) not in function.overloads:
             function.compile(tuple(arguments))

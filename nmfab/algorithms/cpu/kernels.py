@@ -205,9 +205,31 @@ def gather(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, n, p,
         c = end
 
 
+@compiled
+def lay(floor, lanes, at, columns, rank, scales, a, a_step, fold):
+    """Copy A from Aᵀ, rank × columns, each component times its scale, to where `update` reads it.
+
+    Some columns at a time, so that what is written across stays in cache.
+    """
+    size = BITS // 8 // lanes
+    whole = a_step - lanes if fold > 1 else rank
+    for first in range(0, columns, lanes):
+        last = min(first + lanes, columns)
+        for k in range(rank):
+            scale, own = get(floor, scales, k), at + k * columns * size
+            if k < whole:
+                for c in range(first, last):
+                    put(get(floor, own, c) * scale, a, c * a_step + k)
+            else:
+                to = a + (whole + (k - whole) * fold) * size
+                for c in range(first, last, fold):
+                    for j in range(min(fold, last - c)):
+                        put(get(floor, own, c + j) * scale, to, c * a_step + j)
+
+
 def compile_for(dtype):
     """Compile for float32 or float64: seconds the first time, then read from numba's cache."""
-    for function in (update, gather):
+    for function in (update, gather, lay):
         count = function.py_func.__code__.co_argcount - 1
         signature = (numba.from_dtype(dtype), *[types.int64] * count)
         if signature not in function.overloads:
