@@ -64,9 +64,11 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatc
     tolerance = {torch.float32: 2e-5, torch.float64: 1e-12}[dtype]
     torch.testing.assert_close(problem.B.double(), B, rtol=tolerance, atol=0)
     for ours, theirs in zip(share.sums, sums, strict=False):
-        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=0)
+        torch.testing.assert_close(torch.from_numpy(ours).double(), theirs, rtol=tolerance, atol=0)
     list(share.sweep(update=False))  # what was gathered before is forgotten
-    torch.testing.assert_close(share.sums[0].double(), sums[0], rtol=tolerance, atol=0)
+    torch.testing.assert_close(
+        torch.from_numpy(share.sums[0]).double(), sums[0], rtol=tolerance, atol=0
+    )
 
 
 def test_there_may_be_nowhere_to_keep_what_was_compiled(monkeypatch):

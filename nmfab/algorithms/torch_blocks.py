@@ -94,7 +94,8 @@ class Share:
             self.scratch = scratch  # the calls hold addresses in it
             self.tiles = problem.At.new_zeros(sums, len(problem.fused.tiles))
             self.calls = [problem.fused.calls(b, self.tiles, scratch) for b in self.blocks]
-            self.gathered = list(zip(self.tiles.numpy(), self.sums.numpy(), strict=True))
+            self.sums = self.sums.numpy()
+            self.gathered = list(zip(self.tiles.numpy(), self.sums, strict=True))
 
     def sweep(self, update=True, gather=True):
         """Update B's rows, gather what A's update needs, or both; yield after each block."""
@@ -139,16 +140,18 @@ class Fused:
         self.squared = problem.beta == 0
         # the sums of A at β = 1, and what A is multiplied by where `update` reads it
         self.weights, self.inverse = np.ones((2, rank), self.real)
+        self.nothing = np.zeros(rank)  # in place of sums of B, where none are wanted
         self.scratch = kernels.scratch_size(self.lanes)
+        to = self.inverse.ctypes.data, self.A.data_ptr(), self.wide, self.fold
+        self.laid = self.floor, self.lanes, problem.At.data_ptr(), short, rank, *to
+        self.packed = self.At, self.edges, self.tiles.numpy()
 
     def pack(self, problem):
         """Renew A and the tiles of Aᵀ, and of the point where A's gradient is taken."""
         if not self.squared:
             self.factors.weigh(self.At, self.weights, self.inverse, self.tiny)
-        rank, short = self.At.shape
-        to = self.inverse.ctypes.data, self.A.data_ptr(), self.wide, self.fold
-        self.kernels.lay(self.floor, self.lanes, self.At.ctypes.data, short, rank, *to)
-        self.factors.pack(self.At, self.edges, self.tiles.numpy())
+        self.kernels.lay(*self.laid)
+        self.factors.pack(*self.packed)
         if self.tiles_ahead is not None:
             ahead = problem.ahead[problem.extra :].numpy()
             self.factors.pack(ahead, self.edges, self.tiles_ahead.numpy())
@@ -179,8 +182,8 @@ class Fused:
         return self.factors.multiply_A_ahead(self.At, *self._gathered(sums, of_B), *more)
 
     def _gathered(self, sums, of_B):
-        N, P = sums[0].numpy(), sums[-1].numpy()
-        return N, P, np.ones(len(N)) if self.squared else of_B, self.tiny, self.squared
+        of_B = self.nothing if self.squared else of_B
+        return sums[0], sums[-1], of_B, self.tiny, self.squared
 
     def calls(self, block, gathered, scratch):
         """Return the arguments of `update` and of `gather` for a block: its memory stays."""
