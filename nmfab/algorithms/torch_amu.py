@@ -57,7 +57,6 @@ class Extrapolated(Problem):
     def __init__(self, X, raised, floor_At, *more):
         super().__init__(X, raised, floor_At, *more)
         self.before = self.B.clone()
-        self.At_before = self.At.clone()
         self.ahead = floor_At.clone()
         if self.fused:
             self.fused.tiles_ahead = self.fused.tiles.clone()
@@ -109,10 +108,9 @@ class Extrapolated(Problem):
             self.uphill += self.fused.multiply_A_ahead(sums, of_B, ahead, alpha)
             return
         ratio, denominator = self.ratio_A(sums, of_B)
-        self.At_before.copy_(self.At)
-        gradient = (1 - ratio).mul_(denominator)
+        before, gradient = self.At.clone(), (1 - ratio).mul_(denominator)
         self.At.copy_(ahead).mul_(power(ratio, self.gamma))
-        step = self.At - self.At_before
+        step = self.At - before
         self.uphill += float((step * gradient).sum())
         torch.add(self.At, step.clamp_(min=0), alpha=alpha, out=ahead)
 

@@ -72,7 +72,7 @@ class Scratch:
 def _line(matrix):
     """Return the memory of a matrix, from its first entry to its last."""
     (rows, columns), step = matrix.shape, matrix.stride(0)
-    return matrix.as_strided(((rows - 1) * step + columns,), (1,)).numpy()
+    return matrix.as_strided((max(0, (rows - 1) * step + columns),), (1,)).numpy()
 
 
 class Share:
@@ -142,6 +142,7 @@ class Fused:
         self.weights, self.inverse = np.ones((2, rank), self.real)
         self.nothing = np.zeros(rank)  # in place of sums of B, where none are wanted
         self.scratch = kernels.scratch_size(self.lanes)
+        # what `lay` and `pack` are called with at each iteration
         to = self.inverse.ctypes.data, self.A.data_ptr(), self.wide, self.fold
         self.laid = self.floor, self.lanes, problem.At.data_ptr(), short, rank, *to
         self.packed = self.At, self.edges, self.tiles.numpy()

@@ -134,11 +134,11 @@ def update(
     b, b_step, rank, rows : int
         B's rows × rank.
     tiles : int
-        Aᵀ, see `pack`.
+        Aᵀ, see `factors.pack`.
     a, a_step : int
         A, columns × a_step, zeros after its entries: whole vectors of components, and of columns.
     fold : int
-        Rows of A in its last vector, see `fold_of`; it then lies in the first of them.
+        So many rows of A share their last vector, in the first of them; see `factors.fold_of`.
     n, p : int
         rows × a_step.
     work : int
