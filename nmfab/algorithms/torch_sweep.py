@@ -196,15 +196,16 @@ class Sweeps:
     def _assign(self, X):
         """Give whole problems to each thread, and share out those that are left over."""
         count, (long, short) = self.crew.count, X.shape
-        rows = [self._rows(problem, X) for problem in self.problems]
-        cells = small = kernels = 0
-        for problem, high in zip(self.problems, rows, strict=True):
-            fused = problem.fused
-            small = max(small, high * (fused.wide if fused else len(problem.At)))
-            kernels = max(kernels, fused.scratch if fused else 0)
-            cells = max(cells, 0 if fused or problem.beta == 2 else high * short)
-        scratch = [Scratch(cells, small, kernels, X) for _ in range(count)]
         whole = len(self.problems) // count * count
+        rows = []
+        cells = small = kernels = 0
+        for i, problem in enumerate(self.problems):
+            fused, own = problem.fused, long if i < whole else -(-long // count)
+            rows.append(min(own, self._rows(problem, X)))
+            small = max(small, rows[i] * (fused.wide if fused else len(problem.At)))
+            kernels = max(kernels, fused.scratch if fused else 0)
+            cells = max(cells, 0 if fused or problem.beta == 2 else rows[i] * short)
+        scratch = [Scratch(cells, small, kernels, X) for _ in range(count)]
         self.lists = [self.problems[i:whole:count] for i in range(count)]
         self.shared = self.problems[whole:]
         for i, problem in enumerate(self.problems):
@@ -225,7 +226,7 @@ class Sweeps:
         size, least = BLOCK_BYTES, LEAST_ROWS
         if problem.fused:
             size, least = FUSED_BYTES, LEAST_FUSED_ROWS
-        return min(long, max(least, size // (short * X.element_size())))
+        return max(least, size // (short * X.element_size()))
 
     def factors(self):
         """Return W and H, views that the next iteration overwrites."""
