@@ -18,7 +18,7 @@ def fold_of(rank, lanes):
     vector holds 4 rows of A: those entries of the first component, then of the second, ...
     """
     left, fold = rank % lanes, 1
-    while left and left * fold * 2 <= lanes:
+    while left and fold < 4 and left * fold * 2 <= lanes:
         fold *= 2
     return fold
 

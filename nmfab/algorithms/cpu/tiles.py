@@ -36,8 +36,8 @@ SHAPE = _shape()
 BITS, ROWS, VECTORS = SHAPE or (512, 8, 3)
 # Heights of the tiles that are left over where rows are no multiple of ROWS.
 HEIGHTS = tuple(height for height in (8, 4, 1) if height <= ROWS)
-# What a product's tile may be wide: so many vectors, or one that is folded (see `factors.fold_of`).
-WIDTHS = (1, 2, 3, -2, -4, -8, -16)
+# What a tile may be wide: so many vectors, or one folded by so many (see `factors.fold_of`).
+WIDTHS = (1, 2, 3, -2, -4)
 
 _long = ir.IntType(64)
 _int = ir.IntType(32)
