@@ -13,7 +13,7 @@ import torch
 from nmfab.algorithms import torch_sweep
 from nmfab.algorithms.cpu import factors, kernels, tiles
 from nmfab.algorithms.divergence import WH_FLOOR
-from nmfab.algorithms.torch_amu import torch_amu
+from nmfab.algorithms.torch_amu import Extrapolated, torch_amu
 
 needs_shape = pytest.mark.skipif(
     tiles.SHAPE is None, reason="this processor has no vectors that the kernels know"
@@ -69,6 +69,25 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatc
     torch.testing.assert_close(
         torch.from_numpy(share.sums[0]).double(), sums[0], rtol=tolerance, atol=0
     )
+
+
+@needs_shape
+@pytest.mark.parametrize("kind", [torch_sweep.Problem, Extrapolated])
+@pytest.mark.parametrize("beta", [1, 0])
+def test_a_thread_may_be_left_without_rows(beta, kind, monkeypatch):
+    monkeypatch.setattr(torch_sweep, "THREAD_WORK", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    rng = torch.Generator().manual_seed(0)
+    V, W, H = (torch.rand(shape, generator=rng) for shape in ((90, 1), (90, 4), (4, 1)))
+    sweeps = torch_sweep.Sweeps(V, W[None], H[None], [beta], False, kind=kind)
+    assert [len(share.B) for share in sweeps.problems[0].shares] == [0, 1]
+    steps = sweeps.iterate()
+    next(steps)
+    steps.close()
+    model = W @ H
+    ratio = (W.T @ (V * model ** (beta - 2))) / (W.T @ model ** (beta - 1))
+    expected = H * ratio ** torch_sweep.exponent(beta)
+    torch.testing.assert_close(sweeps.factors()[1][0], expected, rtol=1e-5, atol=0)
 
 
 def test_there_may_be_nowhere_to_keep_what_was_compiled(monkeypatch):

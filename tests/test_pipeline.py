@@ -227,7 +227,6 @@ def test_load_says_what_was_not_computed(experiment):
 
 
 def test_provenance_tells_a_stranger_everything(experiment):
-
     made = experiment(rank=[2])
     run(made)
     with h5py.File(made.path("nmf.factorize", {"rank": 2}, "one")) as file:

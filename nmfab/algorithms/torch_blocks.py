@@ -9,7 +9,10 @@ from nmfab.algorithms.divergence import WH_FLOOR
 
 
 class Block(NamedTuple):
-    """Rows of X and of B, and the scratch of the thread that sweeps them, as views."""
+    """Rows of X and of B, and the scratch of the thread that sweeps them, as views.
+
+    Where kernels serve, only X, B, N, P, `before` and `lines` are there.
+    """
 
     X: Any  # rows × short
     B: Any  # rows × rank
@@ -51,21 +54,19 @@ class Scratch:
             None if whole is None else whole[first:last]
             for whole in (problem.X, problem.B, problem.before)
         )
-        raised = problem.raised[first:last]
         rows, short, rank = len(X), X.shape[1], B.shape[1]
         if problem.fused:
             wide = problem.fused.wide
             N, P = (self.small[i * rows * wide :][: rows * wide].view(rows, wide) for i in (0, 1))
-            step = self.small[2 * rows * wide :][: rows * rank].view(rows, rank)
-            products = N[:, :rank], P[:, :rank], None
             lines = _line(B), B.stride(0), rows, rank, _line(N), _line(P), wide
-            return Block(X, B, None, raised, None, None, None, *products, before, step, lines)
+            return Block(X, B, *[None] * 5, N, P, None, before, None, lines)
         both = X
         if problem.beta != 2:
             both = self.values[: 2 * rows * short].view(2 * rows, short)
         PNS = self.small[: 3 * rows * rank].view(3 * rows, rank)
         products = PNS[rows : 2 * rows], PNS[:rows], PNS[: 2 * rows]
         models = both[:rows], both[rows:], both
+        raised = problem.raised[first:last]
         return Block(X, B, B.mT, raised, *models, *products, before, PNS[2 * rows :], None)
 
 
@@ -150,7 +151,7 @@ class Fused:
     def pack(self, problem):
         """Renew A and the tiles of Aᵀ, and of the point where A's gradient is taken."""
         if not self.squared:
-            self.factors.weigh(self.At, self.weights, self.inverse, self.tiny)
+            self.factors.sum_up(self.At, self.weights, self.inverse, self.tiny)
         self.kernels.lay(*self.laid)
         self.factors.pack(*self.packed)
         if self.tiles_ahead is not None:

@@ -119,7 +119,7 @@ def add_rows(B, b_step, rows, rank, total):
 
 
 @compiled
-def weigh(At, weights, inverse, tiny):
+def sum_up(At, weights, inverse, tiny):
     """Put the sum of each component of A into the weights, and 1 over it."""
     parts = np.empty(16, At.dtype)
     for k in range(len(At)):
@@ -186,7 +186,7 @@ def compile_for(dtype):
         (extrapolate, *B, plane, value),
         (multiply_ahead, *B, *N, line, plane, sums),
         (add_rows, *B, sums),
-        (weigh, plane, line, line, value),
+        (sum_up, plane, line, line, value),
         (multiply_A, plane, plane, plane, sums, value, root),
         (multiply_A_ahead, plane, plane, plane, sums, value, root, plane, value),
     ):
