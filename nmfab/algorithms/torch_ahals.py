@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 from nmfab.algorithms.contract import algorithm
 from nmfab.algorithms.gpu import forms
-from nmfab.algorithms.torch_hals import sweep_rows
-from nmfab.algorithms.torch_rows import Part, Problem, Sweeps, total
+from nmfab.algorithms.torch_rows import Piece, Problem, sweep_rows, swept
 from nmfab.algorithms.torch_sweep import as_batch
 
 # Of Ang and Gillis for HALS with several passes: the first weight, what it and its ceiling grow by,
@@ -49,37 +48,33 @@ def torch_ahals(V, W, H, *, inner=4, update_W=True):
     ------
     W, H
     """
+    if V.device.type == "cpu":
+        return swept(V, W, H, inner, update_W, kind=Extrapolated)
     batched, W, H, _ = as_batch(W, H, 2)
-    if V.device.type != "cpu":
-        states = _on_gpu(V, W, H, inner, update_W)
-    else:
-        states = _swept(Sweeps(V, W, H, inner, update_W, kind=Extrapolated))
-    for W, H in states:
-        yield (W, H) if batched else (W[0], H[0])
+    states = _on_gpu(V, W, H, inner, update_W)
+    return states if batched else ((W[0], H[0]) for W, H in states)
 
 
-def _swept(sweeps):
-    kept = [tensor.clone() for tensor in (sweeps.Wt, sweeps.H)]
-    for i, problem in enumerate(sweeps.problems):
-        problem.keep_in(*(tensor[i] for tensor in kept))
-    for _ in sweeps.iterate():
-        yield kept[0].mT, kept[1]
+class ExtrapolatedPiece(Piece):
+    """A `Piece` that looks ahead of what it has found, and can go back."""
 
-
-class ExtrapolatedPart(Part):
-    """A `Part` that looks ahead of what it has found, and can go back."""
-
-    def lead(self, gram, inner, alpha):
-        """Minimize, and extrapolate; keep what the error is computed from."""
+    def keep_in(self, kept):
+        """Use this tensor, which is the start, for the state."""
         import torch
 
-        self.solve(gram, inner)
-        self.linear = (self.rows * self.products).sum(1).double() @ self.square[:, 0].double()
-        self.found_gram = self.rows @ self.rows.mT
+        self.kept, self.found = kept, torch.empty_like(kept)
+
+    def lead(self, gram, inner, alpha, judged):
+        """Minimize, and extrapolate; where it is `judged`, keep what the error is computed from."""
+        import torch
+
+        self.linear = self.minimize(gram, inner)
+        if judged:
+            self.gram = self.rows @ (self.rows.mT if self.columns is None else self.columns)
         self.found.copy_(self.rows)
-        torch.sub(self.rows, self.kept, out=self.products)
-        self.rows.add_(self.products, alpha=alpha).clamp_(min=0)
-        self.close()
+        if alpha:
+            torch.lerp(self.kept, self.found, 1 + alpha, out=self.rows).clamp_(min=0)
+            self.copy()
 
     def accept(self):
         """Make what was found the state."""
@@ -88,46 +83,52 @@ class ExtrapolatedPart(Part):
     def undo(self):
         """Go back to the state before, without extrapolation."""
         self.rows.copy_(self.kept)
-        self.close()
+        self.copy()
 
 
 class Extrapolated(Problem):
-    """A `Problem` whose α follows the error."""
+    """A `Problem` whose α follows the error; B and A are the state, copies of them are ahead."""
 
-    part = ExtrapolatedPart
+    piece = ExtrapolatedPiece
 
-    def keep_in(self, Wt, H):
-        """Use these arrays (rank × m, rank × n) for the state, and begin with the start."""
-        import torch
-
-        for parts, kept in ((self.W, Wt), (self.H, H)):
-            first = 0
-            for part in parts:
-                rank, length = part.rows.shape
-                part.kept = kept[:rank, first : first + length]
-                part.found = torch.empty_like(part.rows)
-                first += length
+    def __init__(self, X, B, At, of_columns, cuts, *options):
+        super().__init__(X, B.clone(), At.clone(), of_columns, cuts, *options)
+        for share, (first, last) in zip(self.shares, cuts[0], strict=True):
+            share.piece.keep_in(B[first:last].mT)
+        for piece, (first, last) in zip(self.pieces, cuts[1], strict=True):
+            piece.keep_in(At[:, first:last])
         self.count, self.error = 0, float("inf")
         self.alpha, self.ceiling = FIRST, 1.0
 
-    def iterate(self, each, inner, update_W):
-        """Minimize over H, then over W, extrapolate both, and judge by the error."""
-        alpha = self.alpha if update_W and self.count >= DELAY else 0.0
-        each(self.H, lambda part: part.lead(self.gram_W, inner, alpha))
-        if not update_W:
-            each(self.H, ExtrapolatedPart.accept)
+    @property
+    def now(self):
+        """What this iteration extrapolates by."""
+        return self.alpha if self.update_W and self.count >= DELAY else 0.0
+
+    def minimize_B(self, share):
+        """See `Problem`."""
+        share.piece.lead(self.gram, self.inner, self.now, not self.of_columns)
+
+    def minimize_A(self, piece, gram):
+        """See `Problem`."""
+        piece.lead(gram, self.inner, self.now, self.of_columns)
+
+    def iterate(self, each):
+        """Minimize and extrapolate, then judge by the error."""
+        super().iterate(each)
+        of_B = [share.piece for share in self.shares]
+        if not self.update_W:
+            each(ExtrapolatedPiece.accept, of_B)
             return
-        gram = total(part.gram for part in self.H)
-        each(self.W, lambda part: part.lead(gram, inner, alpha))
-        found_gram = total(part.found_gram for part in self.W)
-        error = float((found_gram.double() * gram.double()).sum())
-        error -= 2 * float(total(part.linear for part in self.W))
+        of_W, gram = (self.pieces, self.gram_B) if self.of_columns else (of_B, self.gram)
+        error = float((sum(piece.gram for piece in of_W).double() * gram.double()).sum())
+        error -= 2 * sum(piece.linear for piece in of_W)
         worse = self.count >= DELAY and error > self.error
-        for parts in (self.H, self.W):
-            each(parts, ExtrapolatedPart.undo if worse else ExtrapolatedPart.accept)
-        self.gram_W = total(part.gram for part in self.W)
+        for pieces in (of_B, self.pieces):
+            each(ExtrapolatedPiece.undo if worse else ExtrapolatedPiece.accept, pieces)
         if worse:
             self.alpha, self.ceiling = self.alpha / FALL, self.alpha
+            self.renew(each)
         elif self.count >= DELAY:
             self.alpha = min(self.ceiling, GROWTH * self.alpha)
             self.ceiling = min(1.0, CEILING_GROWTH * self.ceiling)

@@ -58,7 +58,7 @@ class Scratch:
         if problem.fused:
             wide = problem.fused.wide
             N, P = (self.small[i * rows * wide :][: rows * wide].view(rows, wide) for i in (0, 1))
-            lines = _line(B), B.stride(0), rows, rank, _line(N), _line(P), wide
+            lines = line_of(B), B.stride(0), rows, rank, line_of(N), line_of(P), wide
             return Block(X, B, *[None] * 5, N, P, None, before, None, lines)
         both = X
         if problem.beta != 2:
@@ -70,10 +70,10 @@ class Scratch:
         return Block(X, B, B.mT, raised, *models, *products, before, PNS[2 * rows :], None)
 
 
-def _line(matrix):
+def line_of(matrix):
     """Return the memory of a matrix, from its first entry to its last."""
-    (rows, columns), step = matrix.shape, matrix.stride(0)
-    return matrix.as_strided((max(0, (rows - 1) * step + columns),), (1,)).numpy()
+    last = sum((size - 1) * step for size, step in zip(matrix.shape, matrix.stride(), strict=True))
+    return matrix.as_strided((last + 1 if matrix.numel() else 0,), (1,)).numpy()
 
 
 class Share:

@@ -2,8 +2,7 @@
 
 from nmfab.algorithms.contract import algorithm
 from nmfab.algorithms.gpu import forms
-from nmfab.algorithms.torch_rows import Sweeps
-from nmfab.algorithms.torch_sweep import as_batch
+from nmfab.algorithms.torch_rows import sweep_rows, swept
 
 
 @algorithm("torch_hals", version=1, arrays="torch", betas=(2,), batch=("seed", "init", "rank"))
@@ -17,8 +16,9 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
     Computation 2012). One pass by default, which is HALS itself. A component whose template or
     activation is zero everywhere stays as it is.
 
-    On a CPU each thread sweeps columns of its own, 16 rows at a time (`torch_rows`); on a GPU all
-    columns go together, row after row, launched as one graph where that is faster (`gpu.forms`).
+    On a CPU each thread has columns of its own, passed over by a compiled kernel (`torch_rows`,
+    `cpu.descent`); on a GPU all columns go together, row after row, launched as one graph where
+    that is faster (`gpu.forms`).
 
     Parameters
     ----------
@@ -35,14 +35,9 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
     ------
     W, H
     """
-    if V.device.type != "cpu":
-        yield from _on_gpu(V, W, H, inner, update_W)
-        return
-    batched, W, H, _ = as_batch(W, H, 2)
-    sweeps = Sweeps(V, W, H, inner, update_W)
-    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
-    for _ in sweeps.iterate():
-        yield W, H
+    if V.device.type == "cpu":
+        return swept(V, W, H, inner, update_W)
+    return _on_gpu(V, W, H, inner, update_W)
 
 
 def plain_updates(V, W, H, inner=1, update_W=True):
@@ -77,29 +72,3 @@ def _on_gpu(V, W, H, inner, update_W):
     while True:
         step()
         yield state[0].mT, state[1]
-
-
-def sweep_rows(rows, products, gram, inner):
-    """Set each row k to max(0, row + (products_k − gram_k · rows) / gram_kk), in place.
-
-    Parameters
-    ----------
-    rows : tensor [shape=(..., rank, n)]
-        What is minimized over; returned as well.
-    products : tensor [shape=(..., rank, n)]
-        The other factor's rows times V.
-    gram : tensor [shape=(..., rank, rank)]
-        Products of the other factor's rows.
-    inner : int
-        Passes.
-    """
-    import torch
-
-    tiny = torch.finfo(rows.dtype).tiny
-    for _ in range(inner):
-        for k in range(rows.shape[-2]):
-            square = gram[..., k, k, None].clamp(min=tiny)
-            step = products[..., k, :] - (gram[..., k : k + 1, :] @ rows)[..., 0, :]
-            row = rows[..., k, :]
-            row.add_(step.div_(square)).clamp_(min=0)
-    return rows

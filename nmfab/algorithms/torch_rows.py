@@ -1,124 +1,156 @@
-"""HALS on a CPU: rows of H, then of Wᵀ, minimized one after another, as products of blocks of rows.
+"""HALS on a CPU: one sweep over V per iteration, and rows minimized one after another.
 
-Row k of H is set to max(0, (P_k − Σ_{j≠k} G_kj H_j) / G_kk), P = WᵀV and G = WᵀW. What the rows
-outside a block of 16 contribute to it is one matrix product; only the rows inside follow each
-other. Columns depend on nothing but P and G, so each thread has its own.
+V is seen as X ≈ B Aᵀ, its longer side first, as in `torch_sweep`: (X, B, A) is (Vᵀ, Hᵀ, W) or
+(V, W, Hᵀ). Component k of B is set to max(0, (P_k − Σ_{j≠k} G_kj B_j) / G_kk), P = X A and G = AᵀA.
+Rows of X depend on nothing but P and G: each thread has rows of its own, minimizes over its part of
+B and gathers at once, while they are in its cache, what A's update needs of them, Bᵀ X.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
 
+from nmfab.algorithms.torch_blocks import line_of
 from nmfab.algorithms.torch_crew import Crew, one_thread
-from nmfab.algorithms.torch_sweep import rank_of
+from nmfab.algorithms.torch_sweep import as_batch, rank_of, vectors_for
 
-ROWS = 16
-# Entries of V that are worth a thread of their own: the operations on single rows are short, and
-# on less than that threads wait for each other's Python.
-THREAD_SIZE = 1 << 21
-
-
-class Side(NamedTuple):
-    """One factor, rank × its length, and the same with the axes exchanged."""
-
-    rows: object
-    columns: object
+# Entries of V that are worth a thread of their own, and multiplications of A's update that are.
+THREAD_SIZE = 1 << 17
+THREAD_WORK = 1 << 22
 
 
-class Part:
-    """Columns first to last of one factor, which one thread minimizes over.
+class Piece:
+    """Columns of one factor, which one thread minimizes over.
+
+    Parameters
+    ----------
+    rows : tensor [shape=(rank, count)]
+        Hᵀ, W or their transposes, or some columns of them, in whatever order in memory.
+    products : tensor [shape=(rank, count)]
+        The other factor's rows times V, likewise.
+    columns : tensor [shape=(count, rank)], optional
+        To be kept the transpose of the rows.
+    """
+
+    def __init__(self, rows, products, columns=None):
+        self.rows, self.products, self.columns = rows, products, columns
+        self.descent = descent_for(rows)
+        lines = [(line_of(x), *x.stride()) for x in (products, rows)]
+        copy = products.new_empty(0, len(rows)) if columns is None else columns
+        self.memory = *lines[0], *lines[1], rows.shape[1], copy.numpy()
+
+    def minimize(self, gram, inner):
+        """Pass `inner` times over the rows; return Σ rows ∘ products."""
+        if self.descent:
+            return self.descent.minimize(*self.memory, gram.numpy(), inner)
+        sweep_rows(self.rows, self.products, gram, inner)
+        self.copy()
+        return float((self.rows * self.products).sum(1).double().sum())
+
+    def copy(self):
+        """Renew the columns."""
+        if self.columns is not None:
+            self.columns.copy_(self.rows.mT)
+
+
+class Share:
+    """Rows first to last of X and of B, and what A's update needs of them."""
+
+    def __init__(self, problem, first, last):
+        self.problem, self.X, self.B = problem, problem.X[first:last], problem.B[first:last]
+        self.given = self.X.new_empty(self.B.shape)
+        self.piece = problem.piece(self.B.mT, self.given.mT)
+        self.sums = self.X.new_zeros(problem.At.shape)
+        self.gram = self.X.new_zeros(problem.gram.shape)
+
+    def project(self):
+        """Renew the products of X and A."""
+        import torch
+
+        torch.mm(self.X, self.problem.A, out=self.given)
+
+    def gather(self):
+        """Renew what A's update needs."""
+        import torch
+
+        torch.mm(self.B.mT, self.X, out=self.sums)
+        torch.mm(self.B.mT, self.B, out=self.gram)
+
+
+class Problem:
+    """One factorization X ≈ B Aᵀ.
 
     Parameters
     ----------
     X : tensor [shape=(long, short)]
-        V or its transpose.
-    factor, other : Side
-        What is updated, and what is held fixed.
-    first, last : int
-    on_long : bool
-        Whether the factor is the one of the longer side.
+    B : tensor [shape=(long, rank)]
+    At : tensor [shape=(rank, short)]
+    of_columns : bool
+        Whether B is Hᵀ.
+    cuts : tuple of list of (first, last)
+        The rows of B, and the columns of Aᵀ, of each thread.
+    inner : int
+    update_W : bool
     """
 
-    def __init__(self, X, factor, other, first, last, on_long):
-        self.rows, self.columns = factor.rows[:, first:last], factor.columns[first:last]
-        self.X = X[first:last] if on_long else X[:, first:last]
-        self.other, self.on_long = other, on_long
-        rank = len(self.rows)
-        self.products = X.new_empty(self.rows.shape)
-        self.gram = X.new_empty(rank, rank)
-        self.tail = X.new_empty(min(rank, ROWS), last - first)
-        self.row = X.new_empty(last - first)
-        # what a pass reads at each row, cut once: weights within the block, and outside it
-        self.within, self.outside = X.new_empty(rank, rank), X.new_empty(rank, rank)
-        self.plan = [self._cut(a, min(a + ROWS, rank)) for a in range(0, rank, ROWS)]
+    piece = Piece
 
-    def _cut(self, a, b):
-        rows = [
-            (self.tail[k - a], self.rows[a:b].mT, self.within[k, a:b], self.rows[k])
-            for k in range(a, b)
-        ]
-        return self.products[a:b], self.outside[a:b], self.tail[: b - a], rows
+    def __init__(self, X, B, At, of_columns, cuts, inner, update_W):
+        self.X, self.B, self.At, self.A = X, B, At, At.mT.contiguous()
+        self.of_columns, self.inner, self.update_W = of_columns, inner, update_W
+        self.gram = At @ self.A
+        of_B, of_A = cuts
+        self.shares = [Share(self, *cut) for cut in of_B]
+        sums = self.shares[0].sums
+        self.pieces = [self.piece(At[:, a:b], sums[:, a:b], self.A[a:b]) for a, b in of_A]
+        self.started = False
 
-    def minimize(self, gram, inner):
-        """Pass `inner` times over the rows; `gram` is that of the other factor."""
-        self.solve(gram, inner)
-        self.close()
-
-    def solve(self, gram, inner):
-        """Pass over the rows, and leave what is derived from them as it was."""
-        import torch
-
-        if self.on_long:
-            self.products.copy_(torch.mm(self.X, self.other.columns).mT)
+    def iterate(self, each):
+        """Do one iteration; ``each(function, members)`` calls it with every share or piece."""
+        if not self.update_W:
+            if not self.started:  # A stays, and so do its products
+                each(Share.project, self.shares)
+            each(self.minimize_B, self.shares)
+        elif self.of_columns:
+            each(self._sweep, self.shares)
+            self._update_A(each)
         else:
-            torch.mm(self.other.rows, self.X, out=self.products)
-        self._weigh(gram)
-        for _ in range(inner):
-            for products, outside, tail, rows in self.plan:
-                torch.addmm(products, outside, self.rows, alpha=-1, out=tail)
-                for begin, block, weights, row in rows:
-                    torch.addmv(begin, block, weights, alpha=-1, out=self.row)
-                    torch.clamp_min(self.row, 0, out=row)
+            if not self.started:
+                each(Share.gather, self.shares)
+            self._update_A(each)
+            each(self._sweep, self.shares)
+        self.started = True
 
-    def close(self):
-        """Renew what is derived from the rows: columns and gram."""
+    def minimize_B(self, share):
+        """Minimize over a share's rows of B."""
+        share.piece.minimize(self.gram, self.inner)
+
+    def minimize_A(self, piece, gram):
+        """Minimize over a piece of A; the gram is that of B."""
+        piece.minimize(gram, self.inner)
+
+    def _sweep(self, share):
+        share.project()
+        self.minimize_B(share)
+        share.gather()
+
+    def _update_A(self, each):
+        first, *others = self.shares
+        for other in others:
+            first.sums += other.sums
+        self.gram_B = sum((other.gram for other in others), first.gram)
+        each(lambda piece: self.minimize_A(piece, self.gram_B), self.pieces)
+        self._close()
+
+    def _close(self):
         import torch
 
-        self.columns.copy_(self.rows.mT)
-        torch.mm(self.rows, self.columns, out=self.gram)
+        torch.mm(self.At, self.A, out=self.gram)
 
-    def _weigh(self, gram):
-        """Divide by G_kk; a component whose G_kk is 0 is told to stay as it is."""
-        diagonal = gram.diagonal()
-        dead = diagonal == 0
-        self.square = diagonal.masked_fill(dead, 1)[:, None]
-        self.products.div_(self.square)
-        weights = gram / self.square
-        weights.diagonal().copy_(-dead.to(gram.dtype))
-        self.outside.copy_(weights)
-        for a in range(0, len(gram), ROWS):
-            self.outside[a : a + ROWS, a : a + ROWS] = 0
-        self.within.copy_(weights)
-
-
-class Problem:
-    """One factorization: the parts of H and of W, and the gram of W."""
-
-    part = Part
-
-    def __init__(self, X, W, H, cuts):
-        W, H = (Side(factor, factor.mT.contiguous()) for factor in (W, H))
-        by_columns = len(X) == H.rows.shape[1]
-        self.H = [self.part(X, H, W, a, b, by_columns) for a, b in cuts(H.rows.shape[1])]
-        self.W = [self.part(X, W, H, a, b, not by_columns) for a, b in cuts(W.rows.shape[1])]
-        self.gram_W = W.rows @ W.columns
-
-    def iterate(self, each, inner, update_W):
-        """Minimize over H, then over W; ``each(parts, function)`` calls it with every part."""
-        each(self.H, lambda part: part.minimize(self.gram_W, inner))
-        if update_W:
-            gram = total(part.gram for part in self.H)
-            each(self.W, lambda part: part.minimize(gram, inner))
-            self.gram_W = total(part.gram for part in self.W)
+    def renew(self, each):
+        """Renew what the next iteration reads, after factors have been changed from outside."""
+        if self.of_columns:
+            self._close()
+        else:
+            each(Share.gather, self.shares)
 
 
 class Sweeps:
@@ -140,23 +172,26 @@ class Sweeps:
     def __init__(self, V, W, H, inner, update_W, kind=Problem):
         import torch
 
-        X = (V.mT if V.shape[1] >= V.shape[0] else V).contiguous()
-        self.inner, self.update_W = inner, update_W
-        self.Wt, self.H = W.mT.contiguous(), H.clone(memory_format=torch.contiguous_format)
+        self.by_columns = V.shape[1] >= V.shape[0] or not update_W
+        X = (V.mT if self.by_columns else V).contiguous()
+        B, At = (H.mT, W.mT) if self.by_columns else (W, H)
+        self.B, self.At = (x.clone(memory_format=torch.contiguous_format) for x in (B, At))
         count = min(torch.get_num_threads(), max(1, V.numel() // THREAD_SIZE))
         self.crew = Crew(count)
         whole = len(W) // count * count
         self.problems = []
         for i in range(len(W)):
-            rank = rank_of(W[i], H[i])
-            cuts = _one if i < whole else lambda length: _parts(length, count)
-            self.problems.append(kind(X, self.Wt[i, :rank], self.H[i, :rank], cuts))
+            rank, parts = rank_of(W[i], H[i]), 1 if i < whole else count
+            of_A = min(parts, max(1, rank * rank * X.shape[1] * inner // THREAD_WORK))
+            cuts = _cuts(len(X), parts), _cuts(X.shape[1], of_A)
+            factors = self.B[i, :, :rank], self.At[i, :rank]
+            self.problems.append(kind(X, *factors, self.by_columns, cuts, inner, update_W))
         self.lists = [self.problems[i:whole:count] for i in range(count)]
         self.shared = self.problems[whole:]
 
     def factors(self):
         """Return W and H, views that the next iteration overwrites."""
-        return self.Wt.mT, self.H
+        return (self.At.mT, self.B.mT) if self.by_columns else (self.B, self.At)
 
     def iterate(self):
         """Yield after each iteration."""
@@ -170,34 +205,78 @@ class Sweeps:
 
     def _iterate(self):
         if self.lists[0]:
-            self.crew.run([lambda own=own: self._whole(own) for own in self.lists])
+            self.crew.run([lambda own=own: _whole(own) for own in self.lists])
         for problem in self.shared:
-            problem.iterate(self._together, self.inner, self.update_W)
+            problem.iterate(self._together)
 
-    def _whole(self, problems):
-        for problem in problems:
-            problem.iterate(_in_turn, self.inner, self.update_W)
-
-    def _together(self, parts, function):
-        self.crew.run([lambda part=part: function(part) for part in parts])
+    def _together(self, function, members):
+        self.crew.run([lambda member=member: function(member) for member in members])
 
 
-def _in_turn(parts, function):
-    for part in parts:
-        function(part)
+def _whole(problems):
+    for problem in problems:
+        problem.iterate(_in_turn)
 
 
-def _one(length):
-    return [(0, length)]
+def _in_turn(function, members):
+    for member in members:
+        function(member)
 
 
-def _parts(length, count):
-    """Cut a range among threads; a thread may get nothing of a very short one."""
-    return [
-        cut for cut in pairwise(length * i // count for i in range(count + 1)) if cut[0] < cut[1]
-    ]
+def _cuts(length, count):
+    """Cut a range among threads; one may get nothing of a very short one."""
+    edges = pairwise(length * i // count for i in range(count + 1))
+    return [(first, last) for first, last in edges if first < last]
 
 
-def total(grams):
-    """Return the sum of what the parts have, in their order."""
-    return sum(grams)
+def swept(V, W, H, inner, update_W, kind=Problem):
+    """Return the iterator of `torch_hals`; compiling is done before the first step, not in it."""
+    batched, W, H, _ = as_batch(W, H, 2)
+    descent_for(V)
+    return _factors_swept(V, W, H, inner, update_W, kind, batched)
+
+
+def _factors_swept(V, W, H, inner, update_W, kind, batched):
+    sweeps = Sweeps(V, W, H, inner, update_W, kind)
+    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
+    for _ in sweeps.iterate():
+        yield W, H
+
+
+def sweep_rows(rows, products, gram, inner):
+    """Set each row k to max(0, row + (products_k − gram_k · rows) / gram_kk), in place.
+
+    Parameters
+    ----------
+    rows : tensor [shape=(..., rank, n)]
+        What is minimized over; returned as well.
+    products : tensor [shape=(..., rank, n)]
+        The other factor's rows times V.
+    gram : tensor [shape=(..., rank, rank)]
+        Products of the other factor's rows.
+    inner : int
+        Passes.
+    """
+    import torch
+
+    tiny = torch.finfo(rows.dtype).tiny
+    for _ in range(inner):
+        for k in range(rows.shape[-2]):
+            square = gram[..., k, k, None].clamp(min=tiny)
+            step = products[..., k, :] - (gram[..., k : k + 1, :] @ rows)[..., 0, :]
+            row = rows[..., k, :]
+            row.add_(step.div_(square)).clamp_(min=0)
+    return rows
+
+
+def descent_for(like):
+    """Return the module `cpu.descent`, compiled for this tensor's dtype; None where it cannot be.
+
+    It is imported here, for numba takes its time.
+    """
+    if not vectors_for(like):
+        return None
+    from nmfab.algorithms.cpu import descent
+
+    descent.compile_for(like.numpy().dtype)
+    return descent

@@ -296,20 +296,24 @@ def kernels_for(like, betas):
     None where β, dtype or processor is not among those that it knows. It is imported here, for
     numba takes its time.
     """
-    import torch
-
-    known = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
-    if not known or not any(beta in FUSED for beta in betas):
-        return None
-    from nmfab.algorithms.cpu import tiles
-
-    if not tiles.SHAPE:
+    if not any(beta in FUSED for beta in betas) or not vectors_for(like):
         return None
     from nmfab.algorithms.cpu import factors, kernels
 
     for module in (kernels, factors):
         module.compile_for(like.numpy().dtype)
     return kernels
+
+
+def vectors_for(like):
+    """Return whether what is compiled knows this tensor's dtype and this processor."""
+    import torch
+
+    if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
+        return False
+    from nmfab.algorithms.cpu import tiles
+
+    return bool(tiles.SHAPE)
 
 
 def _fuses(beta, columns, rank):

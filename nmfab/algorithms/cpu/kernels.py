@@ -55,7 +55,8 @@ def compiled(function):
 
 
 @compiled
-def _height(left):
+def height_of(left):
+    """Return the height of the next tile of so many rows."""
     for height in HEIGHTS:
         if left >= height:
             return height
@@ -75,7 +76,7 @@ def _add(floor, size, rows, width, count, a, row_step, step, w, w_step, c, c_ste
     """Add a product of any number of rows to c; see `_product`."""
     f = 0
     while f < rows:
-        height = _height(rows - f)
+        height = height_of(rows - f)
         own, to = a + f * row_step * size, c + f * c_step * size
         accumulate(floor, height, width, count, own, row_step, step, w, w_step, to, c_step)
         f += height
@@ -88,7 +89,7 @@ def _ratio(floor, lanes, x, x_step, ahead, left, b, b_step, rank, t, wide, rows,
     room = GROUP * VECTORS * lanes * size
     spare, f = scratch + 2 * room, 0
     while f < rows:
-        height = _height(rows - f)
+        height = height_of(rows - f)
         at, step = x + f * x_step * size, x_step
         if wide - left > (rows - f - height) * x_step:
             # a vector that reaches beyond its row takes up the next one's entries, which meet zeros

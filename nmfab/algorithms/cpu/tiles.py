@@ -242,6 +242,42 @@ def weigh(
 
 
 @intrinsic
+def descend(_context, zero, rows, vectors, count, a, row_step, h, h_step, p, own, within):
+    """Put max(0, p + the product with h) into the tile `own`, which is rows of h.
+
+    The product takes the tile's rows as they were; what follows of those before in the tile is
+    added, by weights which begin at `within` and whose rows are `row_step` apart.
+    """
+
+    def codegen(context, builder, signature, args):
+        t = _Types(builder, signature.args[0])
+        _, rows, vectors, count, a, row_step, h, h_step, p, own, within = args
+        zero = t.constant(0.0)
+
+        def emit(height, width):
+            spots = _spots(t, height, width, h_step)
+            start = [t.load(p, spot) for spot in spots]
+            sums = _product(t, height, width, count, a, row_step, _long(1), h, h_step, start)
+            lines = [sums[f * width : (f + 1) * width] for f in range(height)]
+            for f in range(height):
+                below = [builder.fcmp_ordered("<", value, zero) for value in lines[f]]  # NaN stays
+                new = [builder.select(*x) for x in zip(below, [zero] * width, lines[f], strict=True)]
+                for value, spot in zip(new, spots[f * width :], strict=False):
+                    t.store(value, own, spot)
+                for later in range(f + 1, height):
+                    place = builder.add(builder.mul(_long(later), row_step), _long(f))
+                    weight = t.spread(within, place)
+                    lines[later] = [
+                        t.fma(weight, *pair) for pair in zip(new, lines[later], strict=True)
+                    ]
+
+        _tiles(t, rows, vectors, range(1, VECTORS + 1), emit)
+        return context.get_dummy_value()
+
+    return types.void(zero, *[types.int64] * 10), codegen
+
+
+@intrinsic
 def get(_context, floor, base, index):
     """Return an entry."""
 
