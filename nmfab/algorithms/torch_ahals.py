@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from nmfab.algorithms.contract import algorithm
 from nmfab.algorithms.gpu import forms
+from nmfab.algorithms.torch_blocks import line_of
 from nmfab.algorithms.torch_rows import Piece, Problem, sweep_rows, swept
 from nmfab.algorithms.torch_sweep import as_batch
 
@@ -58,31 +59,35 @@ def torch_ahals(V, W, H, *, inner=4, update_W=True):
 class ExtrapolatedPiece(Piece):
     """A `Piece` that looks ahead of what it has found, and can go back."""
 
-    def keep_in(self, kept):
+    def keep_in(self, state):
         """Use this tensor, which is the start, for the state."""
         import torch
 
-        self.kept, self.found = kept, torch.empty_like(kept)
+        self.state, self.found = state, torch.empty_strided(state.shape, state.stride(), dtype=state.dtype)
+        self.kept = line_of(state), line_of(self.found), *state.stride()
 
-    def lead(self, gram, inner, alpha, judged):
-        """Minimize, and extrapolate; where it is `judged`, keep what the error is computed from."""
+    def lead(self, gram, inner, alpha):
+        """Minimize, extrapolate, and note the error: ‖V − WH‖² − ‖V‖², or its part."""
+        self.error = self.minimize(gram, inner, alpha)
+        if not self.descent:
+            self._lead_on(gram, alpha)
+
+    def _lead_on(self, gram, alpha):
         import torch
 
-        self.linear = self.minimize(gram, inner)
-        if judged:
-            self.gram = self.rows @ (self.rows.mT if self.columns is None else self.columns)
+        beyond = torch.addmm(self.products, gram, self.rows, beta=-2)
+        self.error = float((self.rows * beyond).sum(1).double().sum())
         self.found.copy_(self.rows)
-        if alpha:
-            torch.lerp(self.kept, self.found, 1 + alpha, out=self.rows).clamp_(min=0)
-            self.copy()
+        torch.lerp(self.state, self.found, 1 + alpha, out=self.rows).clamp_(min=0)
+        self.copy()
 
     def accept(self):
         """Make what was found the state."""
-        self.kept.copy_(self.found)
+        self.state.copy_(self.found)
 
     def undo(self):
         """Go back to the state before, without extrapolation."""
-        self.rows.copy_(self.kept)
+        self.rows.copy_(self.state)
         self.copy()
 
 
@@ -107,11 +112,11 @@ class Extrapolated(Problem):
 
     def minimize_B(self, share):
         """See `Problem`."""
-        share.piece.lead(self.gram, self.inner, self.now, not self.of_columns)
+        share.piece.lead(self.gram, self.inner, self.now)
 
     def minimize_A(self, piece, gram):
         """See `Problem`."""
-        piece.lead(gram, self.inner, self.now, self.of_columns)
+        piece.lead(gram, self.inner, self.now)
 
     def iterate(self, each):
         """Minimize and extrapolate, then judge by the error."""
@@ -120,12 +125,10 @@ class Extrapolated(Problem):
         if not self.update_W:
             each(ExtrapolatedPiece.accept, of_B)
             return
-        of_W, gram = (self.pieces, self.gram_B) if self.of_columns else (of_B, self.gram)
-        error = float((sum(piece.gram for piece in of_W).double() * gram.double()).sum())
-        error -= 2 * sum(piece.linear for piece in of_W)
+        error = sum(piece.error for piece in (self.pieces if self.of_columns else of_B))
         worse = self.count >= DELAY and error > self.error
-        for pieces in (of_B, self.pieces):
-            each(ExtrapolatedPiece.undo if worse else ExtrapolatedPiece.accept, pieces)
+        for piece in (*of_B, *self.pieces):
+            piece.undo() if worse else piece.accept()
         if worse:
             self.alpha, self.ceiling = self.alpha / FALL, self.alpha
             self.renew(each)

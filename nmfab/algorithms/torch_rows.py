@@ -33,17 +33,19 @@ class Piece:
     def __init__(self, rows, products, columns=None):
         self.rows, self.products, self.columns = rows, products, columns
         self.descent = descent_for(rows)
-        lines = [(line_of(x), *x.stride()) for x in (products, rows)]
-        copy = products.new_empty(0, len(rows)) if columns is None else columns
-        self.memory = *lines[0], *lines[1], rows.shape[1], copy.numpy()
+        self.strided = line_of(products), *products.stride(), line_of(rows), *rows.stride()
+        nothing = line_of(rows[:0])
+        self.kept = nothing, nothing, 0, 0
+        copy = rows.new_empty(rows.shape[1], 0) if columns is None else columns
+        self.copied, self.real = copy.numpy(), nothing.dtype.type
 
-    def minimize(self, gram, inner):
-        """Pass `inner` times over the rows; return Σ rows ∘ products."""
+    def minimize(self, gram, inner, alpha=0.0):
+        """Pass `inner` times over the rows; `gram` is that of the other factor."""
         if self.descent:
-            return self.descent.minimize(*self.memory, gram.numpy(), inner)
+            more = self.copied, gram.numpy(), inner, self.real(alpha)
+            return self.descent.minimize(*self.strided, *self.kept, *more)
         sweep_rows(self.rows, self.products, gram, inner)
         self.copy()
-        return float((self.rows * self.products).sum(1).double().sum())
 
     def copy(self):
         """Renew the columns."""

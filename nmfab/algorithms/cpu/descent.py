@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from nmfab.algorithms.cpu.kernels import compiled, height_of
-from nmfab.algorithms.cpu.tiles import BITS, VECTORS, descend
+from nmfab.algorithms.cpu.tiles import BITS, VECTORS, accumulate, descend, get, put, turn
 
 
 @compiled
@@ -37,37 +37,92 @@ def _weigh(gram, weights, within, inverse):
 
 
 @compiled
-def _pick(line, start, step, scale, tile):
-    """Put entries from `start` on, a step apart, times the scale into a tile's row."""
-    if step == 1:
-        given = line[start:][: len(tile)]
-        for j in range(len(tile)):
-            tile[j] = given[j] * scale
-    else:
-        for j in range(len(tile)):
-            tile[j] = line[start + j * step] * scale
+def _turned(zero, lanes, a, a_step, rows, columns, c, c_step):
+    """Copy rows × columns at a to c with the axes exchanged."""
+    size = BITS // 8 // lanes
+    whole_rows, whole_columns = rows // lanes * lanes, columns // lanes * lanes
+    for i in range(0, whole_rows, lanes):
+        for j in range(0, whole_columns, lanes):
+            turn(zero, a + (i * a_step + j) * size, a_step, c + (j * c_step + i) * size, c_step)
+    for i in range(rows):
+        for j in range(whole_columns if i < whole_rows else 0, columns):
+            put(get(zero, a, i * a_step + j), c, j * c_step + i)
 
 
 @compiled
-def minimize(products, p_row, p_step, rows, row, step, count, columns, gram, inner):
-    """Pass `inner` times over the rows, in place; return Σ rows ∘ products.
+def _moved(zero, lanes, a, a_step, rows, columns, c, c_step):
+    """Copy rows × columns at a to c."""
+    for i in range(rows):
+        for j in range(columns):
+            put(get(zero, a, i * a_step + j), c, i * c_step + j)
+
+
+@compiled
+def _look_ahead(rows, row, step, kept, found, k_row, k_step, c, left, rank, alpha):
+    """Put rows of a tile into `found`, and what is extrapolated into their place."""
+    along = step == 1  # whether columns follow each other in memory, or components
+    for i in range(rank if along else left):
+        start = i * row + c if along else (c + i) * step
+        of_state = i * k_row + c if along else (c + i) * k_step
+        count = left if along else rank
+        own, was, now = rows[start:][:count], kept[of_state:][:count], found[of_state:][:count]
+        for j in range(count):
+            value = own[j]
+            now[j] = value
+            own[j] = max(value + alpha * (value - was[j]), 0)
+
+
+@compiled
+def _error(of_rows, of_products, gram, left, wide, at, at_p):
+    """Return Σ rows ∘ (G rows − 2 P) of a tile, which holds P / G_kk and then G rows − 2 P."""
+    rank, size, zero, error = len(gram), gram.itemsize, gram.dtype.type(0), 0.0
+    for k in range(rank):
+        given, scale = of_products[k * wide :][:wide], -2 * gram[k, k]
+        for j in range(wide):
+            given[j] *= scale
+    f, of_gram, vectors = 0, np.int64(gram.ctypes.data), wide * size * 8 // BITS
+    while f < rank:
+        height = height_of(rank - f)
+        a, to = of_gram + f * rank * size, at_p + f * wide * size
+        accumulate(zero, height, vectors, rank, a, rank, 1, at, wide, to, wide)
+        f += height
+    for k in range(rank):
+        given, own, sums = of_products[k * wide :][:left], of_rows[k * wide :][:left], zero
+        for j in range(left):
+            sums += own[j] * given[j]
+        error += sums
+    return error
+
+
+@compiled
+def minimize(
+    products, p_row, p_step, rows, row, step, kept, found, k_row, k_step, columns, gram, inner, alpha
+):
+    """Pass `inner` times over the rows, in place.
 
     Parameters
     ----------
     products : ndarray [shape=(size,)]
-        A line of memory; P_kc at k · p_row + c · p_step.
+        A line of memory; P_kc at k · p_row + c · p_step, one of which is 1.
     rows : ndarray [shape=(size,)]
         Likewise, by `row` and `step`.
-    count : int
-        Of columns.
-    columns : ndarray [shape=(count, rank)]
-        Is left a copy of the rows, transposed; none is made where it is empty.
+    kept, found : ndarray [shape=(size,)]
+        Likewise: where they are not empty the rows go to `found`, [rows + α (rows − kept)]₊ takes
+        their place, and the error is computed.
+    columns : ndarray [shape=(count, rank or 0)]
+        Is left a copy of the rows, transposed, where it has room for them.
     gram : ndarray [shape=(rank, rank)]
         G.
     inner : int
+    alpha : float
+
+    Returns
+    -------
+    error : float
+        Σ rows ∘ (G rows − 2 P): ‖V − WH‖² − ‖V‖², or the columns' part of it.
     """
-    rank, size = len(gram), rows.itemsize
-    lanes, zero, one = BITS // 8 // size, rows.dtype.type(0), rows.dtype.type(1)
+    (count, copied), rank, size = columns.shape, len(gram), rows.itemsize
+    lanes, zero = BITS // 8 // size, rows.dtype.type(0)
     most = VECTORS * lanes
     room = np.empty(2 * rank * (most + rank) + lanes, rows.dtype)
     begin = (-np.int64(room.ctypes.data)) % (lanes * size) // size  # whole vectors follow
@@ -78,46 +133,54 @@ def minimize(products, p_row, p_step, rows, row, step, count, columns, gram, inn
     _weigh(gram, squares[0], squares[1], inverse)
     at = np.int64(room.ctypes.data)
     at_p, at_w = at + rank * most * size, at + 2 * rank * most * size
+    at_rows, at_given = np.int64(rows.ctypes.data), np.int64(products.ctypes.data)
+    at_columns = np.int64(columns.ctypes.data)
     for i in range(2 * rank * most):
         room[i] = 0
-    found, c = 0.0, 0
+    error, c = 0.0, 0
     while c < count:
         left = min(most, count - c)
         vectors = (left + lanes - 1) // lanes
         wide = vectors * lanes
+        given, own = at_given + c * p_step * size, at_rows + c * step * size
+        if p_step == 1:
+            _moved(zero, lanes, given, p_row, rank, left, at_p, wide)
+        else:
+            _turned(zero, lanes, given, p_step, left, rank, at_p, wide)
+        if step == 1:
+            _moved(zero, lanes, own, row, rank, left, at, wide)
+        else:
+            _turned(zero, lanes, own, step, left, rank, at, wide)
         for k in range(rank):
-            _pick(products, k * p_row + c * p_step, p_step, inverse[k], of_products[k * wide :][:left])
-            _pick(rows, k * row + c * step, step, one, of_rows[k * wide :][:left])
+            of_p, scale = of_products[k * wide :][:left], inverse[k]
+            for j in range(left):
+                of_p[j] *= scale
         for _ in range(inner):
             f = 0
             while f < rank:
-                height, to, own = height_of(rank - f), f * wide * size, at_w + f * rank * size
-                after = own + (rank * rank + f) * size
-                descend(zero, height, vectors, rank, own, rank, at, wide, at_p + to, at + to, after)
+                height, to, of_w = height_of(rank - f), f * wide * size, at_w + f * rank * size
+                within = of_w + (rank * rank + f) * size
+                p, h = at_p + to, at + to
+                descend(zero, height, vectors, rank, of_w, rank, at, wide, p, h, within)
                 f += height
-        for k in range(rank):
-            own, given, sums = of_rows[k * wide :][:left], of_products[k * wide :][:left], zero
-            for j in range(left):
-                sums += own[j] * given[j]
-            found += sums * gram[k, k]
-            if step == 1:
-                to_row = rows[k * row + c :][:left]
-                for j in range(left):
-                    to_row[j] = own[j]
-            else:
-                for j in range(left):
-                    rows[k * row + (c + j) * step] = own[j]
-            if len(columns):
-                for j in range(left):
-                    columns[c + j, k] = own[j]
+        if step == 1:
+            _moved(zero, lanes, at, wide, rank, left, own, row)
+        else:
+            _turned(zero, lanes, at, wide, rank, left, own, step)
+        if len(found):
+            error += _error(of_rows, of_products, gram, left, wide, at, at_p)
+            _look_ahead(rows, row, step, kept, found, k_row, k_step, c, left, rank, alpha)
+        if copied and step == 1:
+            _turned(zero, lanes, own, row, rank, left, at_columns + c * copied * size, copied)
         c += left
-    return found
+    return error
 
 
 def compile_for(dtype):
     """Compile for float32 or float64, as `kernels.compile_for` does."""
     value, whole = numba.from_dtype(dtype), types.int64
     line, plane = types.Array(value, 1, "C"), types.Array(value, 2, "C")
-    signature = (line, whole, whole, line, whole, whole, whole, plane, plane, whole)
+    strided = line, whole, whole
+    signature = (*strided, *strided, line, *strided, plane, plane, whole, value)
     if signature not in minimize.overloads:
         minimize.compile(signature)

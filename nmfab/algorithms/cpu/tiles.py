@@ -278,6 +278,35 @@ def descend(_context, zero, rows, vectors, count, a, row_step, h, h_step, p, own
 
 
 @intrinsic
+def turn(_context, zero, a, a_step, c, c_step):
+    """Put a's rows, as many as a vector has entries and each one vector, into c as columns."""
+
+    def codegen(context, builder, signature, args):
+        t = _Types(builder, signature.args[0])
+        _, a, a_step, c, c_step = args
+        half = t.lanes // 2
+        masks = [
+            ir.Constant(
+                ir.VectorType(_int, t.lanes),
+                [i // 2 + first + t.lanes * (i % 2) for i in range(t.lanes)],
+            )
+            for first in (0, half)
+        ]
+        lines = [t.load(a, spot) for spot in _spots(t, t.lanes, 1, a_step)]
+        for _ in range(half.bit_length()):  # each time the entries of pairs of lines alternate
+            lines = [
+                builder.shuffle_vector(lines[i], lines[i + half], mask)
+                for i in range(half)
+                for mask in masks
+            ]
+        for line, spot in zip(lines, _spots(t, t.lanes, 1, c_step), strict=True):
+            t.store(line, c, spot)
+        return context.get_dummy_value()
+
+    return types.void(zero, *[types.int64] * 4), codegen
+
+
+@intrinsic
 def get(_context, floor, base, index):
     """Return an entry."""
 
