@@ -11,14 +11,14 @@ from nmfab.algorithms.torch_sweep import as_batch
 # Of Ang and Gillis for HALS with several passes: the first weight, what it and its ceiling grow by,
 # and what it is divided by where the error rises.
 FIRST, GROWTH, CEILING_GROWTH, FALL = 0.5, 1.01, 1.005, 1.5
-# Iterations of plain HALS at the beginning: leaps from a random start lead to other, often worse
-# minima.
-DELAY = 10
+# Iterations of plain HALS, of one pass, at the beginning: leaps from a random start, and several
+# passes too, lead to other, often worse minima.
+DELAY = 20
 
 
 @algorithm(
     "torch_ahals",
-    version=1,
+    version=2,
     arrays="torch",
     betas=(2,),
     batch=("seed", "init", "rank"),
@@ -31,8 +31,9 @@ def torch_ahals(V, W, H, *, inner=4, update_W=True):
     Neural Computation 2019, algorithm 2 (with each factor extrapolated once it is updated) for HALS
     with several passes over the rows of a factor (Gillis and Glineur 2012): H is minimized over
     from Ĥ with Ŵ held fixed, Ĥ becomes [H + α (H − H_before)]₊, and the same for W. Where the error
-    ‖V − W Ĥ‖² rises, the iteration is undone and α reduced, else α grows a little. The first 10
-    iterations are those of `torch_hals`. With W held fixed nothing is extrapolated.
+    ‖V − W Ĥ‖² rises, the iteration is undone and α reduced, else α grows a little. The first 20
+    iterations are those of `torch_hals`, which choose the minimum that is then reached faster. With
+    W held fixed nothing is extrapolated.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def torch_ahals(V, W, H, *, inner=4, update_W=True):
     W, H : tensor [shape=(..., m, rank), (..., rank, n)]
         The start.
     inner : int
-        Passes over the rows of a factor for each pass over V.
+        Passes over the rows of a factor for each pass over V, after the first 20.
     update_W : bool
         False holds W fixed.
 
@@ -63,8 +64,9 @@ class ExtrapolatedPiece(Piece):
         """Use this tensor, which is the start, for the state."""
         import torch
 
-        self.state, self.found = state, torch.empty_strided(state.shape, state.stride(), dtype=state.dtype)
-        self.kept = line_of(state), line_of(self.found), *state.stride()
+        self.state, steps = state, state.stride()
+        self.found = torch.empty_strided(state.shape, steps, dtype=state.dtype)
+        self.kept = line_of(state), line_of(self.found), *steps
 
     def lead(self, gram, inner, alpha):
         """Minimize, extrapolate, and note the error: ‖V − WH‖² − ‖V‖², or its part."""
@@ -105,18 +107,21 @@ class Extrapolated(Problem):
         self.count, self.error = 0, float("inf")
         self.alpha, self.ceiling = FIRST, 1.0
 
-    @property
-    def now(self):
-        """What this iteration extrapolates by."""
-        return self.alpha if self.update_W and self.count >= DELAY else 0.0
-
     def minimize_B(self, share):
         """See `Problem`."""
-        share.piece.lead(self.gram, self.inner, self.now)
+        self._lead(share.piece, self.gram)
 
     def minimize_A(self, piece, gram):
         """See `Problem`."""
-        piece.lead(gram, self.inner, self.now)
+        self._lead(piece, gram)
+
+    def _lead(self, piece, gram):
+        if not self.update_W:
+            piece.lead(gram, self.inner, 0.0)
+        elif self.count < DELAY:
+            piece.lead(gram, 1, 0.0)
+        else:
+            piece.lead(gram, self.inner, self.alpha)
 
     def iterate(self, each):
         """Minimize and extrapolate, then judge by the error."""
@@ -193,9 +198,14 @@ def _plain_step(V, state, inner, update_W):
 
     Wt, H, ahead_W, ahead_H, alpha, ceiling, error, count = state
 
+    def minimized(rows, products, gram):
+        first = sweep_rows(rows.clone(), products, gram, 1)
+        more = sweep_rows(first.clone(), products, gram, inner - 1) if inner > 1 else first
+        return torch.where(count >= DELAY, more, first) if update_W else more
+
     def step():
         started = count >= DELAY
-        found_H = sweep_rows(ahead_H.clone(), ahead_W @ V, ahead_W @ ahead_W.mT, inner)
+        found_H = minimized(ahead_H, ahead_W @ V, ahead_W @ ahead_W.mT)
         if not update_W:
             H.copy_(found_H)
             ahead_H.copy_(found_H)
@@ -203,7 +213,7 @@ def _plain_step(V, state, inner, update_W):
         now = torch.where(started, alpha, 0)
         ahead_H.copy_((found_H + now * (found_H - H)).clamp_(min=0))
         products, gram = (V @ ahead_H.mT).mT.contiguous(), ahead_H @ ahead_H.mT
-        found_W = sweep_rows(ahead_W.clone(), products, gram, inner)
+        found_W = minimized(ahead_W, products, gram)
         ahead_W.copy_((found_W + now * (found_W - Wt)).clamp_(min=0))
         quadratic = ((found_W @ found_W.mT).double() * gram.double()).sum((1, 2), keepdim=True)
         linear = (found_W * products).sum(2, keepdim=True).double().sum(1, keepdim=True)

@@ -33,7 +33,7 @@ class Piece:
     def __init__(self, rows, products, columns=None):
         self.rows, self.products, self.columns = rows, products, columns
         self.descent = descent_for(rows)
-        self.strided = line_of(products), *products.stride(), line_of(rows), *rows.stride()
+        self.strided = [(line_of(x), *x.stride()) for x in (products, rows)]
         nothing = line_of(rows[:0])
         self.kept = nothing, nothing, 0, 0
         copy = rows.new_empty(rows.shape[1], 0) if columns is None else columns
@@ -43,7 +43,7 @@ class Piece:
         """Pass `inner` times over the rows; `gram` is that of the other factor."""
         if self.descent:
             more = self.copied, gram.numpy(), inner, self.real(alpha)
-            return self.descent.minimize(*self.strided, *self.kept, *more)
+            return self.descent.minimize(*self.strided, self.kept, *more)
         sweep_rows(self.rows, self.products, gram, inner)
         self.copy()
 

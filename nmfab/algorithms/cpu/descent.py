@@ -58,8 +58,10 @@ def _moved(zero, lanes, a, a_step, rows, columns, c, c_step):
 
 
 @compiled
-def _look_ahead(rows, row, step, kept, found, k_row, k_step, c, left, rank, alpha):
+def _look_ahead(of_rows, of_state, c, left, rank, alpha):
     """Put rows of a tile into `found`, and what is extrapolated into their place."""
+    rows, row, step = of_rows
+    kept, found, k_row, k_step = of_state
     along = step == 1  # whether columns follow each other in memory, or components
     for i in range(rank if along else left):
         start = i * row + c if along else (c + i) * step
@@ -95,39 +97,42 @@ def _error(of_rows, of_products, gram, left, wide, at, at_p):
 
 
 @compiled
-def minimize(
-    products, p_row, p_step, rows, row, step, kept, found, k_row, k_step, columns, gram, inner, alpha
-):
+def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
     """Pass `inner` times over the rows, in place.
 
     Parameters
     ----------
-    products : ndarray [shape=(size,)]
-        A line of memory; P_kc at k · p_row + c · p_step, one of which is 1.
-    rows : ndarray [shape=(size,)]
-        Likewise, by `row` and `step`.
-    kept, found : ndarray [shape=(size,)]
-        Likewise: where they are not empty the rows go to `found`, [rows + α (rows − kept)]₊ takes
-        their place, and the error is computed.
+    of_products : tuple (ndarray [shape=(size,)], int, int)
+        P: a line of memory, and the steps in it from one row to the next and within a row, one of
+        which is 1.
+    of_rows : tuple (ndarray [shape=(size,)], int, int)
+        Likewise.
+    of_state : tuple (ndarray [shape=(size,)], ndarray [shape=(size,)], int, int)
+        Likewise the rows that were kept, and memory for those that are found: where it is not empty
+        they go there, [found + α (found − kept)]₊ takes their place, and the error is computed.
     columns : ndarray [shape=(count, rank or 0)]
         Is left a copy of the rows, transposed, where it has room for them.
     gram : ndarray [shape=(rank, rank)]
         G.
     inner : int
+        Passes.
     alpha : float
+        α.
 
     Returns
     -------
     error : float
         Σ rows ∘ (G rows − 2 P): ‖V − WH‖² − ‖V‖², or the columns' part of it.
     """
+    products, p_row, p_step = of_products
+    rows, row, step = of_rows
     (count, copied), rank, size = columns.shape, len(gram), rows.itemsize
     lanes, zero = BITS // 8 // size, rows.dtype.type(0)
     most = VECTORS * lanes
     room = np.empty(2 * rank * (most + rank) + lanes, rows.dtype)
     begin = (-np.int64(room.ctypes.data)) % (lanes * size) // size  # whole vectors follow
     room = room[begin:]
-    of_rows, of_products = room[: rank * most], room[rank * most :][: rank * most]
+    own_rows, own_products = room[: rank * most], room[rank * most :][: rank * most]
     squares = room[2 * rank * most :][: 2 * rank * rank].reshape((2, rank, rank))
     inverse = np.empty(rank, rows.dtype)
     _weigh(gram, squares[0], squares[1], inverse)
@@ -152,7 +157,7 @@ def minimize(
         else:
             _turned(zero, lanes, own, step, left, rank, at, wide)
         for k in range(rank):
-            of_p, scale = of_products[k * wide :][:left], inverse[k]
+            of_p, scale = own_products[k * wide :][:left], inverse[k]
             for j in range(left):
                 of_p[j] *= scale
         for _ in range(inner):
@@ -167,9 +172,9 @@ def minimize(
             _moved(zero, lanes, at, wide, rank, left, own, row)
         else:
             _turned(zero, lanes, at, wide, rank, left, own, step)
-        if len(found):
-            error += _error(of_rows, of_products, gram, left, wide, at, at_p)
-            _look_ahead(rows, row, step, kept, found, k_row, k_step, c, left, rank, alpha)
+        if len(of_state[1]):
+            error += _error(own_rows, own_products, gram, left, wide, at, at_p)
+            _look_ahead(of_rows, of_state, c, left, rank, alpha)
         if copied and step == 1:
             _turned(zero, lanes, own, row, rank, left, at_columns + c * copied * size, copied)
         c += left
@@ -180,7 +185,7 @@ def compile_for(dtype):
     """Compile for float32 or float64, as `kernels.compile_for` does."""
     value, whole = numba.from_dtype(dtype), types.int64
     line, plane = types.Array(value, 1, "C"), types.Array(value, 2, "C")
-    strided = line, whole, whole
-    signature = (*strided, *strided, line, *strided, plane, plane, whole, value)
+    strided, state = types.Tuple((line, whole, whole)), types.Tuple((line, line, whole, whole))
+    signature = strided, strided, state, plane, plane, whole, value
     if signature not in minimize.overloads:
         minimize.compile(signature)

@@ -260,8 +260,10 @@ def descend(_context, zero, rows, vectors, count, a, row_step, h, h_step, p, own
             sums = _product(t, height, width, count, a, row_step, _long(1), h, h_step, start)
             lines = [sums[f * width : (f + 1) * width] for f in range(height)]
             for f in range(height):
-                below = [builder.fcmp_ordered("<", value, zero) for value in lines[f]]  # NaN stays
-                new = [builder.select(*x) for x in zip(below, [zero] * width, lines[f], strict=True)]
+                new = [
+                    builder.select(builder.fcmp_ordered("<", value, zero), zero, value)  # NaN stays
+                    for value in lines[f]
+                ]
                 for value, spot in zip(new, spots[f * width :], strict=False):
                     t.store(value, own, spot)
                 for later in range(f + 1, height):
