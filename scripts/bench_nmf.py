@@ -13,7 +13,6 @@ threads that wait for each other measure the others' work: --cpu counts the proc
 """
 
 import argparse
-import ctypes
 import json
 import statistics
 import time
@@ -21,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import nmf_libraries as libraries
+import nmf_memory as memory
 import nmf_report as report
 import numpy as np
 import performance
@@ -80,10 +80,14 @@ def compare(size, beta, given):
             print(f"left out: {method} (beta {beta}): {str(error).splitlines()[0]}")
             continue
         loss = loss_of(V, factors(), beta) if factors else None
-        peak = peak_bytes(begin, V.nbytes + W.nbytes + H.nbytes, given.device)
+        peak = None
+        if library == "nmfab" and given.device != "cpu":
+            peak = memory.on_gpu(begin, V.nbytes + W.nbytes + H.nbytes)
+        elif library == "nmfab":
+            peak = memory.on_cpu(method, size, beta)
         rows.append(
             row_of(size, beta, library, method, given.device)
-            | {"dtype": dtype, "loss": loss, "peak_bytes": peak if library == "nmfab" else None}
+            | {"dtype": dtype, "loss": loss, "peak_bytes": peak}
         )
         runners[library, method] = begin
     refuse_other_losses(rows)
@@ -146,35 +150,6 @@ def timed(advance, count):
     begin = clock()
     advance(count)
     return (clock() - begin) / count
-
-
-def peak_bytes(begin, own, device):
-    """Return what two iterations need beyond one V, W and H; None where the system does not tell.
-
-    `own` is the size of one V, W and H.
-    """
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        begin()[0](2)
-        return max(0, torch.cuda.max_memory_allocated() - before - own)
-    status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if not refs.exists():
-        return None
-
-    def kilobytes(name):
-        line = next(x for x in status.read_text().splitlines() if x.startswith(name))
-        return int(line.split()[1])
-
-    def once():
-        ctypes.CDLL(None).malloc_trim(0)
-        before = kilobytes("VmRSS")
-        refs.write_text("5")
-        begin()[0](2)
-        return max(0, 1024 * (kilobytes("VmHWM") - before) - own)
-
-    # what libraries and the allocator take at their first use, or for a new thread, is not V's
-    return min(once() for _ in range(5))
 
 
 def batches(size, beta, given):
