@@ -75,21 +75,22 @@ def _look_ahead(of_rows, of_state, c, left, rank, alpha):
 
 
 @compiled
-def _error(of_rows, of_products, gram, left, wide, at, at_p):
+def _error(own_rows, own_products, gram, left, at, at_p):
     """Return Σ rows ∘ (G rows − 2 P) of a tile, which holds P / G_kk and then G rows − 2 P."""
     rank, size, zero, error = len(gram), gram.itemsize, gram.dtype.type(0), 0.0
+    wide = len(own_rows) // rank
     for k in range(rank):
-        given, scale = of_products[k * wide :][:wide], -2 * gram[k, k]
+        given, scale = own_products[k * wide :][:wide], -2 * gram[k, k]
         for j in range(wide):
             given[j] *= scale
-    f, of_gram, vectors = 0, np.int64(gram.ctypes.data), wide * size * 8 // BITS
+    f, of_gram = 0, np.int64(gram.ctypes.data)
     while f < rank:
         height = height_of(rank - f)
         a, to = of_gram + f * rank * size, at_p + f * wide * size
-        accumulate(zero, height, vectors, rank, a, rank, 1, at, wide, to, wide)
+        accumulate(zero, height, VECTORS, rank, a, rank, 1, at, wide, to, wide)
         f += height
     for k in range(rank):
-        given, own, sums = of_products[k * wide :][:left], of_rows[k * wide :][:left], zero
+        given, own, sums = own_products[k * wide :][:left], own_rows[k * wide :][:left], zero
         for j in range(left):
             sums += own[j] * given[j]
         error += sums
@@ -128,25 +129,23 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
     rows, row, step = of_rows
     (count, copied), rank, size = columns.shape, len(gram), rows.itemsize
     lanes, zero = BITS // 8 // size, rows.dtype.type(0)
-    most = VECTORS * lanes
-    room = np.empty(2 * rank * (most + rank) + lanes, rows.dtype)
+    wide = VECTORS * lanes
+    room = np.empty(2 * rank * (wide + rank) + lanes, rows.dtype)
     begin = (-np.int64(room.ctypes.data)) % (lanes * size) // size  # whole vectors follow
     room = room[begin:]
-    own_rows, own_products = room[: rank * most], room[rank * most :][: rank * most]
-    squares = room[2 * rank * most :][: 2 * rank * rank].reshape((2, rank, rank))
+    own_rows, own_products = room[: rank * wide], room[rank * wide :][: rank * wide]
+    squares = room[2 * rank * wide :][: 2 * rank * rank].reshape((2, rank, rank))
     inverse = np.empty(rank, rows.dtype)
     _weigh(gram, squares[0], squares[1], inverse)
     at = np.int64(room.ctypes.data)
-    at_p, at_w = at + rank * most * size, at + 2 * rank * most * size
+    at_p, at_w = at + rank * wide * size, at + 2 * rank * wide * size
     at_rows, at_given = np.int64(rows.ctypes.data), np.int64(products.ctypes.data)
     at_columns = np.int64(columns.ctypes.data)
-    for i in range(2 * rank * most):
+    for i in range(2 * rank * wide):
         room[i] = 0
     error, c = 0.0, 0
     while c < count:
-        left = min(most, count - c)
-        vectors = (left + lanes - 1) // lanes
-        wide = vectors * lanes
+        left = min(wide, count - c)
         given, own = at_given + c * p_step * size, at_rows + c * step * size
         if p_step == 1:
             _moved(zero, lanes, given, p_row, rank, left, at_p, wide)
@@ -165,15 +164,14 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
             while f < rank:
                 height, to, of_w = height_of(rank - f), f * wide * size, at_w + f * rank * size
                 within = of_w + (rank * rank + f) * size
-                p, h = at_p + to, at + to
-                descend(zero, height, vectors, rank, of_w, rank, at, wide, p, h, within)
+                descend(zero, height, rank, of_w, rank, at, wide, at_p + to, at + to, within)
                 f += height
         if step == 1:
             _moved(zero, lanes, at, wide, rank, left, own, row)
         else:
             _turned(zero, lanes, at, wide, rank, left, own, step)
         if len(of_state[1]):
-            error += _error(own_rows, own_products, gram, left, wide, at, at_p)
+            error += _error(own_rows, own_products, gram, left, at, at_p)
             _look_ahead(of_rows, of_state, c, left, rank, alpha)
         if copied and step == 1:
             _turned(zero, lanes, own, row, rank, left, at_columns + c * copied * size, copied)

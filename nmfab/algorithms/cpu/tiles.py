@@ -242,16 +242,16 @@ def weigh(
 
 
 @intrinsic
-def descend(_context, zero, rows, vectors, count, a, row_step, h, h_step, p, own, within):
-    """Put max(0, p + the product with h) into the tile `own`, which is rows of h.
+def descend(_context, zero, rows, count, a, row_step, h, h_step, p, own, within):
+    """Put max(0, p + the product with h) into the tile `own`, which is some rows of h.
 
-    The product takes the tile's rows as they were; what follows of those before in the tile is
-    added, by weights which begin at `within` and whose rows are `row_step` apart.
+    The tile is VECTORS wide. The product takes its rows as they were; what follows of those before
+    in the tile is added, by weights which begin at `within` and whose rows are `row_step` apart.
     """
 
     def codegen(context, builder, signature, args):
         t = _Types(builder, signature.args[0])
-        _, rows, vectors, count, a, row_step, h, h_step, p, own, within = args
+        _, rows, count, a, row_step, h, h_step, p, own, within = args
         zero = t.constant(0.0)
 
         def emit(height, width):
@@ -273,10 +273,10 @@ def descend(_context, zero, rows, vectors, count, a, row_step, h, h_step, p, own
                         t.fma(weight, *pair) for pair in zip(new, lines[later], strict=True)
                     ]
 
-        _tiles(t, rows, vectors, range(1, VECTORS + 1), emit)
+        _tiles(t, rows, _long(VECTORS), [VECTORS], emit)
         return context.get_dummy_value()
 
-    return types.void(zero, *[types.int64] * 10), codegen
+    return types.void(zero, *[types.int64] * 9), codegen
 
 
 @intrinsic
