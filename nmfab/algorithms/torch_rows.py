@@ -32,12 +32,11 @@ class Piece:
 
     def __init__(self, rows, products, columns=None):
         self.rows, self.products, self.columns = rows, products, columns
-        self.descent = descent_for(rows)
+        self.descent = descent_for(rows, ahead=type(self) is not Piece)
         self.strided = [(line_of(x), *x.stride()) for x in (products, rows)]
-        nothing = line_of(rows[:0])
-        self.kept = nothing, nothing, 0, 0
+        self.kept = None
         copy = rows.new_empty(rows.shape[1], 0) if columns is None else columns
-        self.copied, self.real = copy.numpy(), nothing.dtype.type
+        self.copied, self.real = copy.numpy(), copy.numpy().dtype.type
 
     def minimize(self, gram, inner, alpha=0.0):
         """Pass `inner` times over the rows; `gram` is that of the other factor."""
@@ -234,7 +233,7 @@ def _cuts(length, count):
 def swept(V, W, H, inner, update_W, kind=Problem):
     """Return the iterator of `torch_hals`; compiling is done before the first step, not in it."""
     batched, W, H, _ = as_batch(W, H, 2)
-    descent_for(V)
+    descent_for(V, ahead=kind is not Problem)
     return _factors_swept(V, W, H, inner, update_W, kind, batched)
 
 
@@ -271,7 +270,7 @@ def sweep_rows(rows, products, gram, inner):
     return rows
 
 
-def descent_for(like):
+def descent_for(like, ahead=False):
     """Return the module `cpu.descent`, compiled for this tensor's dtype; None where it cannot be.
 
     It is imported here, for numba takes its time.
@@ -280,5 +279,5 @@ def descent_for(like):
         return None
     from nmfab.algorithms.cpu import descent
 
-    descent.compile_for(like.numpy().dtype)
+    descent.compile_for(like.numpy().dtype, ahead)
     return descent

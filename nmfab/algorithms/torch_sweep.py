@@ -178,7 +178,7 @@ class Sweeps:
         self.raised = torch.cat([torch.ones_like(B[..., : self.extra]), B], -1)
         self.floor_At = torch.cat([torch.zeros_like(At[:, : self.extra]), At], 1)
         self.problems = []
-        kernels = kernels_for(X, betas)
+        kernels = kernels_for(X, betas, ahead=kind is not Problem)
         for i, beta in enumerate(betas):
             if beta < 2:
                 self.floor_At[i, 0] = WH_FLOOR
@@ -290,7 +290,7 @@ def _in_turn(sweeps):
         pass
 
 
-def kernels_for(like, betas):
+def kernels_for(like, betas, ahead=False):
     """Return the module `cpu.kernels`, compiled for this tensor's dtype, or None.
 
     None where β, dtype or processor is not among those that it knows. It is imported here, for
@@ -300,8 +300,8 @@ def kernels_for(like, betas):
         return None
     from nmfab.algorithms.cpu import factors, kernels
 
-    for module in (kernels, factors):
-        module.compile_for(like.numpy().dtype)
+    kernels.compile_for(like.numpy().dtype)
+    factors.compile_for(like.numpy().dtype, ahead)
     return kernels
 
 
@@ -328,7 +328,7 @@ def _fuses(beta, columns, rank):
 def swept(V, W, H, beta, update_W, kind=Problem):
     """Return the iterator of `torch_mu`; what needs compiling is compiled before the first step."""
     batched, *factors, betas = as_batch(W, H, beta)
-    kernels_for(V, betas)
+    kernels_for(V, betas, ahead=kind is not Problem)
     return _factors_swept(V, *factors, betas, update_W, kind, batched)
 
 

@@ -108,8 +108,8 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
         which is 1.
     of_rows : tuple (ndarray [shape=(size,)], int, int)
         Likewise.
-    of_state : tuple (ndarray [shape=(size,)], ndarray [shape=(size,)], int, int)
-        Likewise the rows that were kept, and memory for those that are found: where it is not empty
+    of_state : tuple (ndarray [shape=(size,)], ndarray [shape=(size,)], int, int), optional
+        Likewise the rows that were kept, and memory for those that are found: where it is given
         they go there, [found + α (found − kept)]₊ takes their place, and the error is computed.
     columns : ndarray [shape=(count, rank or 0)]
         Is left a copy of the rows, transposed, where it has room for them.
@@ -170,7 +170,7 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
             _moved(zero, lanes, at, wide, rank, left, own, row)
         else:
             _turned(zero, lanes, at, wide, rank, left, own, step)
-        if len(of_state[1]):
+        if of_state is not None:  # decided when this is compiled
             error += _error(own_rows, own_products, gram, left, at, at_p)
             _look_ahead(of_rows, of_state, c, left, rank, alpha)
         if copied and step == 1:
@@ -179,11 +179,11 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
     return error
 
 
-def compile_for(dtype):
-    """Compile for float32 or float64, as `kernels.compile_for` does."""
+def compile_for(dtype, ahead=False):
+    """Compile for float32 or float64, as `kernels.compile_for` does, with extrapolation or not."""
     value, whole = numba.from_dtype(dtype), types.int64
     line, plane = types.Array(value, 1, "C"), types.Array(value, 2, "C")
     strided, state = types.Tuple((line, whole, whole)), types.Tuple((line, line, whole, whole))
-    signature = strided, strided, state, plane, plane, whole, value
+    signature = strided, strided, state if ahead else types.none, plane, plane, whole, value
     if signature not in minimize.overloads:
         minimize.compile(signature)

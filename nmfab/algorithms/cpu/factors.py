@@ -172,23 +172,27 @@ def multiply_A_ahead(At, N, P, of_B, tiny, root, ahead, alpha):
     return uphill.sum()
 
 
-def compile_for(dtype):
-    """Compile for float32 or float64, as `kernels.compile_for` does."""
+def compile_for(dtype, ahead=False):
+    """Compile for float32 or float64, as `kernels.compile_for` does, with extrapolation or not."""
     value, whole, root = numba.from_dtype(dtype), types.int64, types.boolean
     line, plane = types.Array(value, 1, "C"), types.Array(value, 2, "C")
     sums, edges = types.Array(types.float64, 1, "C"), types.Array(whole, 1, "C")
     B = line, whole, whole, whole
     N = line, line, whole, value, root
-    for function, *arguments in (
+    wanted = [
         (pack, plane, edges, line),
         (unpack, line, edges, plane),
-        (multiply, *B, *N),
-        (extrapolate, *B, plane, value),
-        (multiply_ahead, *B, *N, line, plane, sums),
         (add_rows, *B, sums),
         (sum_up, plane, line, line, value),
-        (multiply_A, plane, plane, plane, sums, value, root),
-        (multiply_A_ahead, plane, plane, plane, sums, value, root, plane, value),
-    ):
+    ]
+    if ahead:
+        wanted += [
+            (extrapolate, *B, plane, value),
+            (multiply_ahead, *B, *N, line, plane, sums),
+            (multiply_A_ahead, plane, plane, plane, sums, value, root, plane, value),
+        ]
+    else:
+        wanted += [(multiply, *B, *N), (multiply_A, plane, plane, plane, sums, value, root)]
+    for function, *arguments in wanted:
         if tuple(arguments) not in function.overloads:
             function.compile(tuple(arguments))
