@@ -191,6 +191,7 @@ def test_hals_in_blocks_of_rows_is_hals_row_after_row(shape, rank, inner, thread
         expected = last(torch_hals.plain_updates(V, W.clone(), H.clone(), inner, update_W), 5)
         for work in (1, 1 << 40):
             monkeypatch.setattr(torch_rows, "THREAD_SIZE", work)
+            monkeypatch.setattr(torch_rows, "THREAD_WORK", work)
             for count in (1, 3, 4):
                 found = last(
                     torch_hals.torch_hals(V, W[:count], H[:count], inner=inner, update_W=update_W),
@@ -253,6 +254,7 @@ def test_extrapolated_hals_is_that_of_the_paper(shape, inner, threads, monkeypat
     undone = 0
     for work in (1, 1 << 40):
         monkeypatch.setattr(torch_rows, "THREAD_SIZE", work)
+        monkeypatch.setattr(torch_rows, "THREAD_WORK", work)
         for count in (1, 3):
             found = last(torch_ahals.torch_ahals(V, W[:count], H[:count], inner=inner), 25)
             plain = last(torch_ahals.plain_updates(V, W[:count], H[:count], inner), 25)
