@@ -10,6 +10,7 @@ All run in one process, on the same V, W0 and H0 and with the same number of thr
 medians are printed. That multiplicative updates reach the same loss everywhere is checked first.
 Libraries that are not installed are named and left out (`pip install torchnmf`). On a busy machine
 threads that wait for each other measure the others' work: --cpu counts the processor time of one.
+What was measured while the host of a virtual machine let others run is measured again.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import host
 import nmf_libraries as libraries
 import nmf_memory as memory
 import nmf_report as report
@@ -135,7 +137,7 @@ def alternately(runners, given):
                 continue
             per_iteration = timed(advance, 2)  # the first one copies V
             count = int(np.clip(TURN / per_iteration, 1, MOST[given.device]))
-            times[name].append(timed(advance, count) * 1e3)
+            times[name].append(host.undisturbed(partial(timed, advance, count)) * 1e3)
     return [statistics.median(times[name]) for name in runners]
 
 
@@ -195,13 +197,8 @@ def race(size, given, iterations=10):
     for key, (make, _) in chosen(2, given).items():
         if key[0] == "products" or "mu" in key[1]:
             continue
-        advance, factors = make(V, W, H, 2, given.device)
-        seconds, curve = 0.0, []
-        time.sleep(PAUSE)
-        for _ in range(iterations):
-            seconds += timed(advance, 1)
-            curve.append((seconds, loss_of(V, factors(), 2)))
-        curves[key] = curve
+        start = partial(make, V, W, H, 2, given.device)
+        curves[key] = host.undisturbed(partial(descended, start, V, 2, iterations, 1))
     target = max(curve[-1][1] for curve in curves.values())
     rows = []
     for key, curve in curves.items():
@@ -256,16 +253,10 @@ def time_to_loss(name, V, rank, beta, seed, given):
             continue  # without its loss at every iteration nn_fac does the same in less time
         if key[1].startswith(FORMS):
             continue  # torch_mu is the fastest of them
-        prepare([partial(make, V, W, H, beta, given.device)], given)
-        advance, factors = make(V, W, H, beta, given.device)
-        seconds, curve = 0.0, []
-        time.sleep(PAUSE)
-        for _ in range(0, given.iterations, step):
-            begin = clock()
-            advance(step)
-            seconds += clock() - begin
-            curve.append((seconds, loss_of(V, factors(), beta)))
-        curves[key] = curve
+        start = partial(make, V, W, H, beta, given.device)
+        prepare([start], given)
+        run = partial(descended, start, V, beta, given.iterations, step)
+        curves[key] = host.undisturbed(run)
     ends = {key: 1.001 * min(loss for _, loss in curve) for key, curve in curves.items()}
     rows = []
     for key, curve in curves.items():
@@ -279,6 +270,17 @@ def time_to_loss(name, V, rank, beta, seed, given):
             }
         rows.append(row)
     return rows
+
+
+def descended(begin, V, beta, iterations, step):
+    """Return a list of (seconds so far, loss), a point every `step` iterations."""
+    advance, factors = begin()
+    seconds, curve = 0.0, []
+    time.sleep(PAUSE)
+    for _ in range(0, iterations, step):
+        seconds += step * timed(advance, step)
+        curve.append((seconds, loss_of(V, factors(), beta)))
+    return curve
 
 
 def until(curve, target):
@@ -350,7 +352,7 @@ def bench(given):
                     losses += time_to_loss(name, V, 20, beta, seed, given)
                     print(name, beta, seed, flush=True)
     rates = roofline(given) if given.device == "cuda" else None
-    page = report.page(rows, losses, races, looks, given, rates, speeds)
+    page = report.page(rows, losses, races, looks, given, rates, speeds, host.told())
     print(page)
     if given.json:
         given.json.write_text(json.dumps(rows + losses, indent=1), encoding="utf-8")

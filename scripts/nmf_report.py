@@ -11,7 +11,7 @@ TF32 = "torch_mu TF32"
 OUT_OF_TIME = {"inf": "most runs of each peer are not in time", "nan": "most runs are not in time"}
 
 
-def page(rows, losses, races, looks, given, rates, cores):
+def page(rows, losses, races, looks, given, rates, cores, host):
     """Return the page's part.
 
     Parameters
@@ -26,6 +26,8 @@ def page(rows, losses, races, looks, given, rates, cores):
         Bytes/s and operations/s of the GPU.
     cores : sequence of (float, float)
         Operations/s of a product in one thread and in all, whenever they were measured.
+    host : str
+        What it disturbed.
     """
     gpu = given.device == "cuda"
     lines = [
@@ -37,6 +39,8 @@ def page(rows, losses, races, looks, given, rates, cores):
             f"medians of {given.runs} alternating runs",
         ),
         *(rates_told(rates) if rates else cores_told(cores)),
+        host,
+        "",
         *targets(rows, losses, races, looks, rates),
         "",
         *table(rows),

@@ -17,6 +17,16 @@ def report(monkeypatch):
 
 
 @pytest.fixture
+def host(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import host
+
+    for name in ("_done", "_again", "_worst"):
+        monkeypatch.setattr(host, name, 0)
+    return host
+
+
+@pytest.fixture
 def bench_nmf(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
     import bench_nmf
@@ -130,3 +140,34 @@ def test_a_form_that_cannot_be_had_is_named_and_left_out(bench_nmf, monkeypatch,
     methods["nmfab", "torch_mu"] = fails, "float32"
     with pytest.raises(RuntimeError):
         bench_nmf.compare((20, 30, 2), 1, Namespace(device="cpu", runs=1, library=None))
+
+
+def test_what_the_host_disturbs_is_measured_again(host, monkeypatch):
+    clock, taken, slept = [0.0], [0.0], []
+
+    def measure():
+        clock[0] += 1.0
+        taken[0] += 0.0 if len(slept) >= 2 else 0.3 * host.os.cpu_count()
+        return len(slept)
+
+    monkeypatch.setattr(host, "stolen", lambda: taken[0])
+    monkeypatch.setattr(host.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(host.time, "sleep", slept.append)
+    assert host.undisturbed(measure) == 2
+    assert slept == [1, 1]
+    assert "repeated: 2 times for 1 of them" in host.told()
+    assert "at most 0%" in host.told()
+
+
+def test_a_host_that_never_lets_go_is_told_of(host, monkeypatch):
+    taken = [0.0]
+
+    def stolen():
+        taken[0] += 1e6
+        return taken[0]
+
+    monkeypatch.setattr(host, "stolen", stolen)
+    monkeypatch.setattr(host.time, "sleep", lambda _: None)
+    assert host.undisturbed(lambda: "found") == "found"
+    assert f"repeated: {host.PATIENCE} times for 1 of them" in host.told()
+    assert "at most 0%" not in host.told()
