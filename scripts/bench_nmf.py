@@ -307,7 +307,11 @@ def arguments(argv):
     )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="into docs/performance.md, where each device, and each choice of --beta, has its part",
+    )
     given = parser.parse_args(argv)
     if given.quick:
         given.runs, given.seeds, given.iterations = 3, 1, 50
@@ -359,7 +363,9 @@ def bench(given):
     if given.figure:
         report.draw(rows, given.figure)
     if given.write:
-        performance.put("nmf" if given.device == "cpu" else "nmf_cuda", page)
+        part = "nmf" if given.device == "cpu" else "nmf_cuda"
+        of_beta = "" if tuple(given.beta) == BETAS else "_beta_" + "_".join(map(str, given.beta))
+        performance.put(part + of_beta, page)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,10 @@ def page(rows, losses, races, looks, given, rates, cores, host):
         What it disturbed.
     """
     gpu = given.device == "cuda"
+    betas = ", ".join(f"{beta:g}" for beta in given.beta)
     lines = [
         *performance.head(
-            f"Factorization on a {'GPU' if gpu else 'CPU'}",
+            f"Factorization on a {'GPU' if gpu else 'CPU'}, β = {betas}",
             ("torch", "numpy", "scikit-learn", "nn_fac", "torchnmf"),
             torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} threads",
             f"{'processor' if given.cpu else 'wall'} time",
