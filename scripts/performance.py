@@ -15,7 +15,7 @@ def put(name, text, page=PAGE):
     Parameters
     ----------
     name : str
-        Of the part: ``"nmf"``, ``"nmf_cuda"``, ``"bss_eval"``, ``"pipeline"``.
+        Of the part: ``"nmf"``, ``"nmf_beta_2"``, ``"nmf_cuda"``, ``"bss_eval"``, ``"pipeline"``.
     text : str
         Markdown, beginning with a heading of the second level.
     page : Path

@@ -184,7 +184,7 @@ def test_threads_have_ended_when_their_crew_is_closed():
 @pytest.mark.parametrize("shape", [(30, 41), (53, 20)])
 @pytest.mark.parametrize("rank", [3, 16, 19])
 @pytest.mark.parametrize("inner", [1, 3])
-def test_hals_in_blocks_of_rows_is_hals_row_after_row(shape, rank, inner, threads, monkeypatch):
+def test_hals_shared_among_threads_is_hals_row_after_row(shape, rank, inner, threads, monkeypatch):
     V, W, H = problem(*shape, rank=rank)
     W[1, :, 1] = 0  # a component that stays as it is
     for update_W in (True, False):

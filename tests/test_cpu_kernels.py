@@ -157,11 +157,13 @@ RUN = """
 import torch
 from itertools import islice
 from nmfab.algorithms.cpu import tiles
+from nmfab.algorithms.torch_ahals import torch_ahals
 from nmfab.algorithms.torch_mu import torch_mu
 rng = torch.Generator().manual_seed(0)
 V, W, H = (torch.rand(s, generator=rng) for s in ((150, 400), (150, 12), (12, 400)))
 for beta in (1, 0):
     *_, (W, H) = islice(torch_mu(V, W, H, beta=beta), 20)
+*_, (W, H) = islice(torch_ahals(V, W.clone(), H.clone()), 22)
 print(tiles.SHAPE, float(W.double().sum()), float((W @ H).double().square().sum()))
 """
 

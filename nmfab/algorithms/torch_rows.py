@@ -23,7 +23,7 @@ class Piece:
     Parameters
     ----------
     rows : tensor [shape=(rank, count)]
-        Hᵀ, W or their transposes, or some columns of them, in whatever order in memory.
+        H or Wᵀ, or some columns of them, in either order in memory.
     products : tensor [shape=(rank, count)]
         The other factor's rows times V, likewise.
     columns : tensor [shape=(count, rank)], optional
