@@ -5,7 +5,7 @@ python experiments/msa.py -s '<"beta":[1,2],"dataset":"rwcpop">' -c        compu
 python experiments/msa.py -d                                               the table
 """
 
-from nmfab.cli import main
+from nmfab.cli.experiment import main
 from nmfab.experiment import Experiment
 
 experiment = Experiment(

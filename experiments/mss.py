@@ -5,7 +5,7 @@ python experiments/mss.py -s 'dataset=musdb18' --set subset=train -c        comp
 python experiments/mss.py -d                                                the table
 """
 
-from nmfab.cli import main
+from nmfab.cli.experiment import main
 from nmfab.experiment import Experiment
 
 experiment = Experiment(

@@ -5,7 +5,7 @@ python experiments/transcription.py -s 'dataset=maps' -c                 compute
 python experiments/transcription.py -d                                   the table
 """
 
-from nmfab.cli import main
+from nmfab.cli.experiment import main
 from nmfab.experiment import Experiment
 
 experiment = Experiment(

@@ -6,7 +6,7 @@ from pathlib import Path
 from nmfab.base.errors import DataError, NmfabError, UsageError
 from nmfab.base.registry import load_plugin, source_file
 from nmfab.base.resources import resolve_device
-from nmfab.summary import Absent, told
+from nmfab.results.summary import Absent, told
 
 
 class Experiment:
@@ -98,7 +98,7 @@ class Experiment:
     def grid(self):
         """The united plans: factors, settings, what is left out and why."""
         if self._grid is None:
-            from nmfab.plan import Grid
+            from nmfab.plan.grid import Grid
 
             self._grid = Grid(self.task, self._plans, self._fixed, self._overrides)
         return self._grid
@@ -106,7 +106,7 @@ class Experiment:
     def context(self, refresh=None):
         """Return what a worker process needs to know."""
         from nmfab.datasets.contract import data_roots
-        from nmfab.runner import Context
+        from nmfab.run.runner import Context
 
         return Context(
             experiment=self.name,
@@ -207,16 +207,16 @@ class Experiment:
         fail_fast : bool
             Stop at the first failure.
         progress : callable, optional
-            See `nmfab.runner.run`.
+            See `nmfab.run.runner.run`.
 
         Returns
         -------
-        nmfab.runner.Report
+        nmfab.run.runner.Report
             A dataset that is absent is a warning, and a failure where the selector names it or no
             other is here.
         """
-        from nmfab import runner
-        from nmfab.selector import parse
+        from nmfab.plan.selector import parse
+        from nmfab.run import runner
 
         settings = self.select(selector)
         units, absent = self.units(settings)
@@ -243,12 +243,12 @@ class Experiment:
 
         Returns
         -------
-        nmfab.results.Results
+        nmfab.results.table.Results
         """
-        from nmfab.results import Results
-        from nmfab.runner import visit
-        from nmfab.scores import scores_of
-        from nmfab.timing import comparable, timing_of
+        from nmfab.results.table import Results
+        from nmfab.run.runner import visit
+        from nmfab.run.scores import scores_of
+        from nmfab.run.timing import comparable, timing_of
 
         settings = self.select(selector)
         units, absent = self.units(settings, cached=True)
@@ -358,7 +358,7 @@ class Experiment:
         return count, freed
 
     def _keys(self, settings):
-        from nmfab.runner import visit
+        from nmfab.run.runner import visit
 
         found = {}
         units, _ = self.units(settings, cached=True)
@@ -375,7 +375,7 @@ class Experiment:
         return found
 
     def _places(self, selector, track):
-        from nmfab.runner import visit
+        from nmfab.run.runner import visit
 
         units, _ = self.units(self.select(selector), cached=True)
         chosen = [unit for unit in units if track is None or unit[3] == track]

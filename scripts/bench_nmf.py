@@ -30,8 +30,8 @@ import torch
 from nmf_problems import spectrograms, started, synthetic
 from threadpoolctl import threadpool_limits
 
-from nmfab.algorithms.divergence import divergence
 from nmfab.algorithms.measuring import measure
+from nmfab.base.divergence import divergence
 
 SIZES = [(1025, 1292, 20), (1025, 1292, 88), (2049, 5168, 88), (7680, 100, 32)]
 QUICK = [(513, 400, 20)]

@@ -49,10 +49,12 @@ PAIRS = 9  # with the frame and without, in turns
 
 def child(request):
     """Compute an experiment in this process and print seconds by stage as JSON."""
-    from nmfab import cli, fingerprints, runner
     from nmfab.base.types import Part
+    from nmfab.cli.experiment import experiment as cli
     from nmfab.experiment import Experiment
-    from nmfab.pipeline import TrackPipeline
+    from nmfab.run import runner
+    from nmfab.run.pipeline import TrackPipeline
+    from nmfab.store.files import fingerprints
 
     reading, told = _counting(), {}
     fingerprints.file_digest = reading(fingerprints.file_digest)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from nmfab.algorithms import ALGORITHMS
-from nmfab.algorithms.gpu import forms
-from nmfab.algorithms.gpu.multiplicative import updates
-from nmfab.algorithms.torch_plain import plain_updates
+from nmfab.engine.gpu import forms
+from nmfab.engine.gpu.multiplicative import updates
+from nmfab.engine.torch_plain import plain_updates
 
 
 def installed(package):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nmfab.algorithms.divergence import floored
+from nmfab.base.divergence import floored
 
 
 def synthetic(m, n, rank):

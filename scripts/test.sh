@@ -3,7 +3,7 @@
 #
 #   sh scripts/test.sh                            all but those marked slow
 #   sh scripts/test.sh --slow                     all
-#   sh scripts/test.sh tests/test_store.py -k key
+#   sh scripts/test.sh tests/store/test_files.py -k key
 #
 # Tests on real recordings read the folder $NMFAB_SAMPLES, else ../shared/samples; without either
 # they are skipped by name.

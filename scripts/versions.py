@@ -20,7 +20,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = "tests/versions.json"
-FOLDERS = ("base", "datasets", "features", "algorithms", "postprocessing", "metrics", "tasks")
+FOLDERS = (
+    "base",
+    "datasets",
+    "features",
+    "engine",
+    "algorithms",
+    "postprocessing",
+    "metrics",
+    "tasks",
+)
 
 # No array depends on these.
 NOT_COMPUTING = {

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from nmfab.algorithms import ALGORITHMS, frame
-from nmfab.algorithms.gpu import forms
-from nmfab.algorithms.gpu.multiplicative import updates
 from nmfab.base.resources import Resources, hold_device, use_resources
+from nmfab.engine.gpu import forms
+from nmfab.engine.gpu.multiplicative import updates
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 

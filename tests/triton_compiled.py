@@ -7,7 +7,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.compiler import compile as compiled
 
-from nmfab.algorithms.gpu import fused, kernels
+from nmfab.engine.gpu import fused, kernels
 
 assert os.environ.get("TRITON_INTERPRET") != "1", "run by test_gpu.py"
 

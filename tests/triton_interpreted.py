@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from nmfab.algorithms import torch_plain
-from nmfab.algorithms.gpu import fused
-from nmfab.algorithms.gpu.multiplicative import fused_step, updates
+from nmfab.engine import torch_plain
+from nmfab.engine.gpu import fused
+from nmfab.engine.gpu.multiplicative import fused_step, updates
 
 assert os.environ.get("TRITON_INTERPRET") == "1", "run by test_gpu.py"
 

@@ -10,7 +10,6 @@ import logging
 import numpy as np
 
 from nmfab.algorithms.contract import ALGORITHMS, Problem
-from nmfab.algorithms.divergence import floored
 from nmfab.algorithms.init import starting_factors
 from nmfab.algorithms.loop import Loop
 from nmfab.algorithms.settings import (
@@ -23,6 +22,7 @@ from nmfab.algorithms.settings import (
     skip,
     versions,
 )
+from nmfab.base.divergence import floored
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.resources import current_resources, hold_device, limit_torch, resolve_device
 

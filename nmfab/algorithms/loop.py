@@ -10,11 +10,11 @@ from time import perf_counter
 import numpy as np
 
 from nmfab.algorithms.contract import Factorization
-from nmfab.algorithms.divergence import divergence
 from nmfab.algorithms.measuring import measure
 from nmfab.algorithms.settings import CAP
-from nmfab.algorithms.torch_crew import one_thread
+from nmfab.base.divergence import divergence
 from nmfab.base.errors import ComputationError, NmfabError
+from nmfab.engine.torch_crew import one_thread
 
 logger = logging.getLogger("nmfab")
 

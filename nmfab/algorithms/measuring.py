@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nmfab.algorithms.divergence import (
+from nmfab.base.divergence import (
     WH_FLOOR,
     divergence,
     dot,
@@ -20,7 +20,7 @@ from nmfab.algorithms.divergence import (
     relative,
     total,
 )
-from nmfab.algorithms.torch_crew import flushing
+from nmfab.engine.torch_crew import flushing
 
 # Entries of V that are looked at together: few blocks, for a thread that meets the others after
 # every operation should have much to do; on a GPU each is a stop.
@@ -33,7 +33,7 @@ def measure(V, W, H, beta, *, of_W=True):
     Parameters
     ----------
     V, W, H, beta, of_W
-        See `nmfab.algorithms.divergence.stationarity`.
+        See `nmfab.base.divergence.stationarity`.
 
     Returns
     -------

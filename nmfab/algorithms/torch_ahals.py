@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.gpu import forms
-from nmfab.algorithms.torch_blocks import line_of
-from nmfab.algorithms.torch_rows import Piece, Problem, sweep_rows, swept
-from nmfab.algorithms.torch_sweep import as_batch
+from nmfab.engine.gpu import forms
+from nmfab.engine.torch_blocks import line_of
+from nmfab.engine.torch_rows import Piece, Problem, sweep_rows, swept
+from nmfab.engine.torch_sweep import as_batch
 
 # Of Ang and Gillis for HALS with several passes: the first weight, what it and its ceiling grow by,
 # and what it is divided by where the error rises.

@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.gpu import forms
-from nmfab.algorithms.torch_plain import TOGETHER, parts, runs
-from nmfab.algorithms.torch_sweep import Problem, as_batch, exponent, power, swept
+from nmfab.engine.gpu import forms
+from nmfab.engine.torch_plain import TOGETHER, parts, runs
+from nmfab.engine.torch_sweep import Problem, as_batch, exponent, power, swept
 
 
 @algorithm(

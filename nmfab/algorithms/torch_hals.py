@@ -1,8 +1,8 @@
 """Hierarchical alternating least squares in torch: CPU or CUDA, one problem or many."""
 
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.gpu import forms
-from nmfab.algorithms.torch_rows import sweep_rows, swept
+from nmfab.engine.gpu import forms
+from nmfab.engine.torch_rows import sweep_rows, swept
 
 
 @algorithm("torch_hals", version=1, arrays="torch", betas=(2,), batch=("seed", "init", "rank"))

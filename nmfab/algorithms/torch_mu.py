@@ -1,9 +1,9 @@
 """Multiplicative updates for any β, in torch: CPU or CUDA, one problem or many."""
 
 from nmfab.algorithms.contract import algorithm
-from nmfab.algorithms.gpu.multiplicative import updates
-from nmfab.algorithms.torch_sweep import swept
 from nmfab.base.errors import ComputationError
+from nmfab.engine.gpu.multiplicative import updates
+from nmfab.engine.torch_sweep import swept
 
 
 def _refused(p):

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from nmfab.base.errors import UsageError
-from nmfab.selector import format_value
+from nmfab.plan.selector import format_value
 
 
 def write(results, path):

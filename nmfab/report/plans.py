@@ -1,7 +1,7 @@
 """The plan and its settings as text."""
 
+from nmfab.plan.selector import format_value
 from nmfab.report import text
-from nmfab.selector import format_value
 
 
 def plan_text(grid, settings=None):

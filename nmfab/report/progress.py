@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def bar(title, shown):
-    """Show progress on standard error; yield the function that `nmfab.runner.run` tells it.
+    """Show progress on standard error; yield the function that `nmfab.run.runner.run` tells it.
 
     Parameters
     ----------

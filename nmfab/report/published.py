@@ -2,9 +2,9 @@
 
 import math
 
-from nmfab import published
+from nmfab.plan.selector import format_terms
 from nmfab.report import text
-from nmfab.selector import format_terms
+from nmfab.results import published
 
 
 def published_text(results):
@@ -64,7 +64,7 @@ def checks_text(checks):
 
     Parameters
     ----------
-    checks : sequence of nmfab.verify.Check
+    checks : sequence of nmfab.report.verify.Check
         At least one.
 
     Returns

@@ -1,9 +1,9 @@
 """What a run did, why artifacts are computed, what there is: as text."""
 
+from nmfab.plan.selector import format_value
 from nmfab.report import text
 from nmfab.report.text import duration, size
-from nmfab.selector import format_value
-from nmfab.summary import told
+from nmfab.results.summary import told
 
 __all__ = [
     "check_line",
@@ -63,7 +63,7 @@ def tracks_text(units, absent, cost):
         Index of the setting, its parameters, dataset and track, for all that can be computed.
     absent : dict of str to Absent
         The datasets that are not on this machine.
-    cost : nmfab.explain.Forecast
+    cost : nmfab.run.explain.Forecast
         What exists and what the rest will cost.
     """
     found = {}
@@ -101,7 +101,7 @@ def outcome(report):
 
     Parameters
     ----------
-    report : nmfab.runner.Report
+    report : nmfab.run.runner.Report
         What the run did.
     """
     line = f"computed {report.computed}, reused {report.reused}"
@@ -121,7 +121,7 @@ def failures(report, settings, most=3):
 
     Parameters
     ----------
-    report : nmfab.runner.Report
+    report : nmfab.run.runner.Report
         What the run did.
     settings : list of Setting
         The selection that the run was given.
@@ -147,7 +147,7 @@ def explanation(lines):
 
     Parameters
     ----------
-    lines : list of nmfab.explain.Line
+    lines : list of nmfab.run.explain.Line
         Node, action, reason, count and an example each.
     """
     rows = [[line.node, line.action, str(line.count), line.reason, line.example] for line in lines]

@@ -2,7 +2,7 @@
 
 import math
 
-from nmfab.selector import format_value
+from nmfab.plan.selector import format_value
 
 ABSENT = "–"
 

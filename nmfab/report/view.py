@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from nmfab.base.errors import UsageError
 from nmfab.base.registry import unknown
-from nmfab.selector import parse_value
+from nmfab.plan.selector import parse_value
 
 
 @dataclass(frozen=True)

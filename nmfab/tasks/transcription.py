@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nmfab.algorithms import isolated
 from nmfab.algorithms.init import VERSION as TEMPLATES_VERSION
 from nmfab.algorithms.init import harmonic_templates
 from nmfab.base.spectrum import frame_count, magnitudes, resample, to_mono
@@ -13,7 +14,6 @@ from nmfab.metrics import transcription as scoring
 from nmfab.postprocessing import notes as noting
 from nmfab.postprocessing import pitch as naming
 from nmfab.postprocessing import thresholds
-from nmfab.tasks import isolated
 from nmfab.tasks.contract import Metric, Task, task
 from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
 

@@ -1,0 +1,87 @@
+"""The multiplicative update on a GPU, in the form that is fastest there."""
+
+from functools import partial
+
+from nmfab.base.resources import allow_tf32
+from nmfab.engine.gpu import forms, fused
+from nmfab.engine.torch_plain import plain_step, runs
+
+
+def updates(V, W, H, beta, update_W=True, *, tf32=False, form=None):
+    """Return a generator that iterates as `torch_mu` does; W and H are overwritten.
+
+    The form is chosen, and its kernels compiled, before this returns: that is no iteration's time.
+
+    Parameters
+    ----------
+    V : tensor [shape=(m, n)]
+        On a GPU.
+    W, H : tensor [shape=(..., m, rank), (..., rank, n)]
+        The start.
+    beta : float, or ndarray [shape=(batch,)]
+        Any real.
+    update_W : bool
+        False holds W fixed.
+    tf32 : bool
+        Multiply float32 matrices as TF32.
+    form : str, optional
+        One of `forms.NAMES`; else the fastest.
+
+    Returns
+    -------
+    generator
+        Of W and H.
+    """
+    with allow_tf32(tf32):
+        builds = _builds(V, W.shape[-1], beta, update_W, tf32)
+        betas = tuple(sorted({b for _, b in runs(W, beta)}))
+        problem = forms.about("torch_mu", V, (W, H), W.shape[-1], betas, update_W, tf32)
+        step = forms.iteration(builds, (W, H), problem, form=form, tf32=tf32)
+    return _iterate(step, W, H, tf32)
+
+
+def _iterate(step, W, H, tf32):
+    while True:
+        with allow_tf32(tf32):
+            step()
+        yield W, H
+
+
+def _builds(V, rank, beta, update_W, tf32):
+    """Return the forms that there are for such a problem."""
+    builds = {"plain": lambda W, H: plain_step(V, W, H, beta, update_W)}
+    if rank > fused.LARGEST_RANK:
+        return builds
+    of = partial(fused_step, V, beta=beta, update_W=update_W)
+    if tf32:
+        return builds | {"fused": partial(of, precision="tf32")}
+    builds["fused"] = partial(of, precision="ieee")
+    if V.element_size() == 4:
+        builds["tensor"] = partial(of, precision="tf32x3")
+    return builds
+
+
+def fused_step(V, W, H, *, beta, precision, update_W=True):
+    """Return a function that does one iteration by fused kernels at each call.
+
+    Raises
+    ------
+    ImportError
+        If triton is not installed.
+    """
+    from nmfab.engine.gpu import kernels  # noqa: F401 - here, that its absence is told early
+
+    def of(factor, run):
+        return factor[run] if factor[run].ndim == 3 else factor[run][None]
+
+    halves = [
+        half
+        for run, b in runs(W, beta)
+        for half in fused.halves(V, of(W, run), of(H, run), b, precision, update_W)
+    ]
+
+    def step():
+        for half in halves:
+            half()
+
+    return step

@@ -1,0 +1,107 @@
+"""Multiplicative updates as matrix products over all of V: the form that any GPU runs."""
+
+import numpy as np
+
+from nmfab.base.divergence import WH_FLOOR
+from nmfab.engine.torch_sweep import exponent
+
+# Problems of a batch share their matrix products while W·H of all of them has at most this many
+# entries: beyond it, on a CPU, the batch only leaves the cache sooner.
+TOGETHER = {"cpu": 1 << 18, "cuda": 1 << 28}
+
+
+def plain_updates(V, W, H, beta, update_W=True):
+    """Iterate as `torch_mu` does, W·H of as many problems as fit at once; W and H are overwritten.
+
+    Yields
+    ------
+    W, H
+    """
+    step = plain_step(V, W, H, beta, update_W)
+    while True:
+        step()
+        yield W, H
+
+
+def plain_step(V, W, H, beta, update_W=True):
+    """Return a function that does one iteration of `plain_updates` at each call."""
+    most = max(1, TOGETHER[W.device.type] // V.numel())
+    groups = [(W[run], H[run], b) for run, b in runs(W, beta, most)]
+
+    def step():
+        for w, h, b in groups:
+            multiply(h, *parts(V, w, h, b), exponent(b))
+            if update_W:
+                # Vᵀ ≈ Hᵀ Wᵀ: the same update, of Wᵀ
+                multiply(w.mT, *parts(V.mT, h.mT, w.mT, b), exponent(b))
+
+    return step
+
+
+def runs(W, beta, most=None):
+    """Yield index and β of every run of problems in a batch that have one β, of `most` at most."""
+    if W.ndim == 2:
+        yield ..., beta
+        return
+    betas = np.broadcast_to(beta, len(W)).tolist()
+    first = 0
+    for last in range(1, len(W) + 1):
+        if last == len(W) or betas[last] != betas[first] or last - first == most:
+            yield first if last == first + 1 else slice(first, last), betas[first]
+            first = last
+
+
+def parts(V, W, H, beta):
+    """Return numerator and denominator of H's update, N = Wᵀ (V ∘ (WH)^(β−2)), P = Wᵀ (WH)^(β−1).
+
+    Parameters
+    ----------
+    V : tensor [shape=(m, n)]
+        In either order in memory; products follow it.
+    W, H : tensor [shape=(..., m, rank), (..., rank, n)]
+        Where the gradient is taken.
+    beta : float
+        Any real.
+
+    Returns
+    -------
+    N, P : tensor [shape=(..., rank, n)]
+        P at β = 1 is (..., rank, 1).
+    """
+    import torch
+
+    Wt = W.mT
+    if beta == 2:
+        return Wt @ V, (Wt @ W) @ H
+    WH = _model(V, W, H)
+    if beta < 2:
+        WH.add_(WH_FLOOR)
+    if beta == 1:
+        return Wt @ torch.div(V, WH, out=WH), W.sum(-2)[..., None]
+    if beta == 0:
+        inverse = WH.reciprocal_()
+        return Wt @ (V * inverse * inverse), Wt @ inverse
+    if beta == 3:
+        return Wt @ (V * WH), Wt @ WH.square()
+    power = WH ** (beta - 2)
+    return Wt @ (V * power), Wt @ power.mul_(WH)
+
+
+def _model(V, W, H):
+    """Return W·H in V's order in memory: against it, what follows entry by entry is slow."""
+    return (H.mT @ W.mT).mT if V.stride(0) < V.stride(1) else W @ H
+
+
+def multiply(factor, numerator, denominator, gamma):
+    """Multiply a factor by (N / P)^γ, in place; N and P are overwritten."""
+    import torch
+
+    limits = torch.finfo(factor.dtype)
+    # only where a component of W or H, or from β = 2 on a row of W or a column of H, is zero is the
+    # denominator so small; the entry is to stay zero, not to become 0 · ∞
+    ratio = numerator.div_(denominator.clamp_(min=limits.tiny)).clamp_(max=limits.max)
+    if gamma == 0.5:
+        ratio.sqrt_()
+    elif gamma != 1:
+        ratio.pow_(gamma)
+    factor.mul_(ratio)

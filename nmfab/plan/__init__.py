@@ -1,0 +1,1 @@
+"""Plans, factors, settings and selectors."""

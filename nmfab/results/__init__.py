@@ -1,0 +1,1 @@
+"""Scores, summaries, comparisons and published figures."""

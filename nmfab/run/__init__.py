@@ -1,0 +1,1 @@
+"""Settings on tracks: nodes, jobs, timing and explanations."""

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.optimize import nnls
+from scipy.special import kl_div
+
+from nmfab.algorithms import measuring
+from nmfab.algorithms.measuring import measure
+from nmfab.base import divergence as divergences
+from nmfab.base.divergence import (
+    V_FLOOR,
+    WH_FLOOR,
+    divergence,
+    floored,
+    gradient_parts,
+    stationarity,
+)
+
+BETAS = [-1, -0.3, 0, 0.5, 1, 1.5, 2, 3]
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(0)
+    return rng.random((7, 9)) + 0.1, rng.random((7, 3)) + 0.1, rng.random((3, 9)) + 0.1
+
+
+def one(x, y, beta):
+    return divergence(np.array([[float(x)]]), np.array([[float(y)]]), beta)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize(("x", "y"), [(1, 2), (2, 1), (0.3, 0.1), (5, 5)])
+def test_equals_the_integral_that_defines_it(x, y, beta):
+    # every β-divergence is the Bregman one: d(x|y) = ∫ from y to x of (x − t) t^(β−2) dt
+    expected, _ = quad(lambda t: (x - t) * t ** (beta - 2), y, x, epsabs=1e-13)
+    assert one(x, y, beta) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+def test_hand_worked_values():
+    assert one(3, 1, 2) == 2
+    assert one(np.e, 1, 1) == pytest.approx(1)  # e·1 − e + 1
+    assert one(np.e, 1, 0) == pytest.approx(np.e - 2)
+
+
+def test_kullback_leibler_is_that_of_scipy(problem):
+    V, W, H = problem
+    V = V * (V > 0.4)
+    assert divergence(V, W @ H, 1) == pytest.approx(kl_div(V, W @ H).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_continuous_in_beta(problem, limit):
+    V, W, H = problem
+    middle = divergence(V, W @ H, limit)
+    for beta in (limit - 1e-5, limit + 1e-5):
+        assert divergence(V, W @ H, beta) == pytest.approx(middle, rel=1e-3)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1, 1.5, 2, 3])
+def test_a_zero_in_V_costs_y_to_the_beta_over_beta(beta):
+    assert one(0, 0.7, beta) == pytest.approx(0.7**beta / beta, rel=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1, 1.5, 2, 3])
+def test_zero_modelled_by_zero_costs_nothing(beta):
+    assert one(0, 0, beta) == pytest.approx(0, abs=1e-5 if beta == 0.5 else 1e-11)
+
+
+def test_a_zero_in_the_model_counts_as_the_floor():
+    assert one(1, 0, 1) == pytest.approx(-np.log(WH_FLOOR) - 1)
+    assert one(1, 0, 0) == pytest.approx(1 / WH_FLOOR, rel=1e-9)
+
+
+def test_zeros_in_V_are_raised_where_beta_asks_for_it():
+    V = np.array([[0.0, 1.0]])
+    assert floored(V, 0).tolist() == floored(V, -1).tolist() == [[V_FLOOR, 1.0]]
+    assert floored(V, 0.5) is V
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_torch_gives_what_numpy_gives(problem, beta):
+    tensors = [torch.from_numpy(x) for x in problem]
+    V, W, H = problem
+    expected = divergence(V, W @ H, beta)
+    assert divergence(tensors[0], tensors[1] @ tensors[2], beta) == pytest.approx(expected)
+    assert stationarity(*tensors, beta) == pytest.approx(stationarity(V, W, H, beta))
+
+
+def test_float32_is_summed_without_loss():
+    V = np.full((3000, 3000), 0.1, dtype=np.float32)
+    assert divergence(V, V * 0, 2) == pytest.approx(9e6 * 0.01 / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_gradient_is_that_of_finite_differences(problem, beta):
+    V, W, H = problem
+    (_, minus_H, plus_H), (_, minus_W, plus_W) = gradient_parts(V, W, H, beta)
+    step = 1e-6
+    for index in [(0, 0), (2, 5)]:
+        E = np.zeros_like(H)
+        E[index] = step
+        slope = (divergence(V, W @ (H + E), beta) - divergence(V, W @ (H - E), beta)) / (2 * step)
+        assert (plus_H - minus_H)[index] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+        E = np.zeros_like(W.T)
+        E[index] = step
+        up, down = (W.T + E).T @ H, (W.T - E).T @ H
+        slope = (divergence(V, up, beta) - divergence(V, down, beta)) / (2 * step)
+        assert (plus_W - minus_W)[index] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_residual_is_zero_at_a_perfect_model_and_not_beside_it(problem, beta):
+    _, W, H = problem
+    assert stationarity(W @ H, W, H, beta) < 1e-14
+    assert stationarity(W @ H, W, H * 1.01, beta) > 1e-3
+
+
+def test_residual_is_zero_at_the_solution_of_nonnegative_least_squares(problem):
+    V, W, _ = problem
+    V = V - 0.6 * (np.arange(9) % 3 == 0)
+    V = V.clip(0, None)
+    H = np.stack([nnls(W, column)[0] for column in V.T], axis=1)
+    assert (H == 0).any()  # on the boundary, where the gradient is positive and not zero
+    assert stationarity(V, W, H, 2, of_W=False) < 1e-14
+    assert stationarity(V, W, H, 2) > 1e-3
+
+
+def test_residual_sees_a_zero_that_should_grow(problem):
+    V, W, H = problem
+    V, H = W @ H, H.copy()
+    H[1, 4] = 0  # here H ∘ gradient is 0, and the point is none to stop at
+    assert stationarity(V, W, H, 2, of_W=False) > 1e-3
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_residual_is_invariant_to_scale_and_to_what_components_exchange(problem, beta):
+    V, W, H = problem
+    expected = stationarity(V, W, H, beta)
+    d = np.array([1e-3, 1.0, 50.0])
+    assert stationarity(V, W * d, H / d[:, None], beta) == pytest.approx(expected, rel=1e-10)
+    assert stationarity(1e4 * V, 1e4 * W, H, beta) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0, 0.5, 1, 1.5, 2, 3])
+@pytest.mark.parametrize("shape", [(30, 20), (20, 30)])
+@pytest.mark.parametrize("block", [1, 100, 1 << 18])
+def test_measure_is_divergence_and_stationarity_of_the_whole(beta, shape, block, monkeypatch):
+    monkeypatch.setattr(measuring, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    V, W, H = rng.random(shape), rng.random((shape[0], 4)), rng.random((4, shape[1]))
+    V[3] = 0
+    V = divergences.floored(V, beta)
+    for of_W in (True, False):
+        expected = (
+            divergences.divergence(V, W @ H, beta),
+            divergences.stationarity(V, W, H, beta, of_W=of_W),
+        )
+        for arrays in ((V, W, H), [torch.from_numpy(x) for x in (V, W, H)]):
+            before = [x.copy() if isinstance(x, np.ndarray) else x.clone() for x in arrays]
+            found = measure(*arrays, beta, of_W=of_W)
+            assert found == pytest.approx(expected, rel=1e-10)
+            assert all((x == y).all() for x, y in zip(before, arrays, strict=True))

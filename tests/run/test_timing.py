@@ -1,0 +1,99 @@
+"""Factorizations computed alone, for their seconds."""
+
+import h5py
+import numpy as np
+import pytest
+import toy
+from toy import calls, run
+
+from nmfab.base.errors import UsageError
+from nmfab.run.timing import measured
+from nmfab.store.files import Store
+
+
+def timings(experiment):
+    """Return the timing in the provenance of each factorization, by track and key."""
+    place = {}
+    for path in sorted((experiment.cache / "toy").glob("toy/*/nmf.factorize/*.h5")):
+        store = Store(experiment.cache, "toy").place("toy", path.parts[-3])
+        (told,) = store.provenances_in(path)
+        place[path.parts[-3], path.stem] = told.get("timing")
+    return place
+
+
+def bytes_of_arrays(experiment):
+    found = {}
+    for path in sorted((experiment.cache / "toy").glob("toy/*/nmf.factorize/*.h5")):
+        with h5py.File(path) as file:
+            found[path] = file["W"][()].tobytes()
+    return found
+
+
+def test_timing_computes_alone_and_says_where(experiment):
+    made = experiment(rank=[1, 2])
+    made.timing, made.threads = True, 1
+    assert run(made) == (6, 0, 0)
+    assert calls("batch") == []
+    told = timings(made).values()
+    assert len(told) == 6
+    assert {(t["device"], t["threads"]) for t in told} == {("cpu", 1)}
+    assert all(t["seconds"] >= 0 and t["host"] for t in told)
+    assert run(made) == (0, 6, 0)
+    assert calls("factorize") == []
+
+
+def test_timing_leaves_the_arrays_of_what_exists(experiment):
+    made = experiment(rank=[1, 2])
+    run(made)
+    assert set(timings(made).values()) == {None}
+    before = bytes_of_arrays(made)
+    made.timing, made.threads = True, 1
+    toy.CALLS.clear()
+    report = made.compute()
+    assert (report.computed, report.reused) == (0, 6)
+    assert report.tally.timed == {"nmf.factorize": 6}
+    assert calls("score") == []
+    assert bytes_of_arrays(made) == before
+    assert None not in timings(made).values()
+    arrays = made.load("nmf.factorize", {"rank": 2}, "one")  # the checksum still fits
+    np.testing.assert_array_equal(arrays["W"], np.array([0, 2, 4]))
+
+
+def test_another_number_of_threads_is_measured_again(experiment):
+    made = experiment()
+    made.timing, made.threads = True, 1
+    run(made)
+    made.threads = 2
+    assert made.compute().tally.timed == {"nmf.factorize": 3}
+    assert {timing["threads"] for timing in timings(made).values()} == {2}
+
+
+def test_seconds_stand_in_the_table_where_they_compare(experiment):
+    made = experiment(rank=[1, 2])
+    made.timing, made.threads = True, 1
+    run(made, {"rank": 1})
+    made.timing = False
+    run(made)
+    assert "seconds" not in made.results().metrics
+    made.timing = True
+    seconds = made.results().to_frame().set_index(["rank", "track"])["seconds"]
+    assert seconds[1].notna().all()
+    assert seconds[2].isna().all()
+    made.threads = 2
+    run(made, {"rank": 2})
+    found = made.results()
+    assert found.to_frame()["seconds"].isna().all()
+    assert "not comparable" in found.seconds_told
+    assert made.results({"rank": 2}).to_frame()["seconds"].notna().all()
+
+
+def test_seconds_are_the_algorithm_s_own_where_it_counts_them():
+    assert measured({"seconds": np.array([0.0, 1.5])}, 9.0)["seconds"] == 1.5
+    assert measured({"W": np.ones(2)}, 9.0)["seconds"] == 9.0
+
+
+def test_timing_refuses_jobs_beside_each_other(experiment):
+    made = experiment()
+    made.timing = True
+    with pytest.raises(UsageError, match="4 jobs"):
+        made.compute(jobs=4)
