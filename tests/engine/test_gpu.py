@@ -18,7 +18,7 @@ from nmfab.base.resources import allow_tf32
 from nmfab.engine.gpu import forms, fused, graphs
 from nmfab.engine.gpu.multiplicative import updates
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 
 
 def run(file, folder, **more):
