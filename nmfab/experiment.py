@@ -268,7 +268,7 @@ class Experiment:
         return Results(self.task, self.grid, settings, rows, missing, seconds, why, absent)
 
     def load(self, node, selector, track=None):
-        """Return the cached arrays of one node of one setting on one track.
+        """Return what one node of one setting gave for one track, as its readers are given it.
 
         Parameters
         ----------
@@ -281,7 +281,8 @@ class Experiment:
 
         Returns
         -------
-        dict of ndarray
+        dict of ndarray, or what the node decodes of them
+            The caller's own, to be changed at will.
 
         Raises
         ------
@@ -295,7 +296,9 @@ class Experiment:
                 arrays = pipeline.get(graph, node)
                 pipeline.place.flush()
                 # the caller's own: those of the pipeline are shared, and cannot be changed
-                return {name: array.copy() for name, array in arrays.items()}
+                own = {name: array.copy() for name, array in arrays.items()}
+                decode = graph.nodes[node].decode
+                return own if decode is None else decode(own)
         raise UsageError(
             f"no artifact {node!r} of {selector!r} is in {self.cache / self.name}: compute it first"
         )

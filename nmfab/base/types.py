@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nmfab.base.errors import DataError
+from nmfab.base.errors import ComputationError, DataError
 
 STAGES = ("features", "nmf", "postprocessing", "metrics")
 MISSING = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
@@ -108,6 +108,12 @@ class Node:
         Parameters whose settings may share one call of `compute_batch`.
     compute_batch : callable, optional
         ``compute_batch(list_of_params, **arrays)`` returns a list of dicts, or of exceptions.
+    returns : tuple of str
+        Names of the arrays that `compute` returns, which is checked; a trailing ``?`` marks one
+        that may be missing. Empty: not declared.
+    decode : callable, optional
+        ``decode(arrays)`` makes of the stored arrays what readers are given in their place (a
+        factorization of its kind). It is called once per artifact; its result is not to be changed.
     fit_tracks : callable, optional
         Makes this a fit node: ``fit_tracks(dataset)`` names the tracks that it learns from.
     """
@@ -123,7 +129,21 @@ class Node:
     small: bool = False
     batch: tuple[str, ...] = ()
     compute_batch: Callable[..., Sequence[Any]] | None = None
+    returns: tuple[str, ...] = ()
+    decode: Callable[[Mapping[str, Any]], Any] | None = None
     fit_tracks: Callable[[Any], Sequence[str]] | None = None
+
+    def check_returned(self, names):
+        """Raise ComputationError where `compute` returned other arrays than `returns` declares."""
+        if not self.returns:
+            return
+        declared = {name.removesuffix("?") for name in self.returns}
+        wanted = {name for name in self.returns if not name.endswith("?")}
+        lacking, unknown = sorted(wanted - set(names)), sorted(set(names) - declared)
+        told = [f"it returned no {name}" for name in lacking]
+        told += [f"it returned {name}, which it does not declare" for name in unknown]
+        if told:
+            raise ComputationError("; ".join(told))
 
     @property
     def stage(self):

@@ -11,7 +11,7 @@ import numpy as np
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.registry import version_of
 from nmfab.base.types import STAGES
-from nmfab.base.values import canonical, digest
+from nmfab.base.values import digest
 from nmfab.run.timing import measurable, measured, warm_up
 from nmfab.store.files import FIT
 from nmfab.store.provenance import provenance
@@ -22,68 +22,6 @@ _log = logging.getLogger("nmfab.run.pipeline")
 
 class NodeFailure(ComputationError):
     """A node that could not be computed, or that reads one; its text is the first cause."""
-
-
-class Graph:
-    """The nodes of one setting, by name, inputs before readers.
-
-    Parameters
-    ----------
-    task : Task
-        What makes the nodes.
-    parameters : mapping
-        Every parameter of the setting.
-    """
-
-    def __init__(self, task, parameters):
-        self.parameters = parameters
-        listed = list(task.nodes(parameters))
-        self.nodes = {node.name: node for node in listed}
-        self.target = listed[-1]
-        self._recipes = {}
-        self.keys = {}  # (dataset, track, node) -> key
-
-    def order(self):
-        """Return the names of the nodes that the target needs, inputs first."""
-        needed = {self.target.name}
-        for node in reversed(self.nodes.values()):
-            if node.name in needed:
-                needed.update(node.inputs)
-        return [name for name in self.nodes if name in needed]
-
-    def recipe(self, node):
-        """Return what a node's key is made of that no track changes: params and versions."""
-        if node.name not in self._recipes:
-            self._recipes[node.name] = {
-                "node": node.name,
-                "params": {
-                    name: canonical(value)
-                    for name, value in node.params.items()
-                    if name not in node.absent or canonical(value) != canonical(node.absent[name])
-                },
-                "versions": dict(node.versions),
-            }
-        return self._recipes[node.name]
-
-    def identity(self, name, without=()):
-        """Return a digest of a node and all that it reads, whatever the track.
-
-        Parameters
-        ----------
-        name : str
-            The node.
-        without : sequence of str
-            Parameters of the node itself that are left out.
-        """
-        node = self.nodes[name]
-        recipe = self.recipe(node)
-        params = {k: v for k, v in recipe["params"].items() if k not in without}
-        inputs = [self.identity(source) for source in node.inputs]
-        return digest({**recipe, "params": params, "inputs": inputs})
-
-    def batch_identity(self, node):
-        """Return what all problems of one batch have in common, or None for a node without."""
-        return None if node.compute_batch is None else self.identity(node.name, node.batch)
 
 
 @dataclass
@@ -130,6 +68,7 @@ class TrackPipeline:
         self._fingerprints = None
         self._parts = {}
         self._arrays = {}
+        self._decoded = {}
         self._finished = {}  # bytes of arrays that may be forgotten, by key, the oldest first
         self._spare = 0  # bytes of all of them
         self._failed = {}
@@ -247,6 +186,16 @@ class TrackPipeline:
         self._hold(key, arrays)
         return arrays
 
+    def value(self, graph, name):
+        """Return what readers of a node are given: its arrays, or what it decodes of them."""
+        node, arrays = graph.nodes[name], self.get(graph, name)
+        if node.decode is None:
+            return arrays
+        key = self.key(graph, name)
+        if key not in self._decoded:
+            self._decoded[key] = node.decode(arrays)
+        return self._decoded[key]
+
     def _hold(self, key, arrays):
         for array in arrays.values():  # other settings are given the same ones
             if isinstance(array, np.ndarray):
@@ -269,6 +218,7 @@ class TrackPipeline:
             key = next(iter(self._finished))
             self._spare -= self._finished.pop(key)
             del self._arrays[key]
+            self._decoded.pop(key, None)
 
     def place_of(self, node):
         """Return the `Place` of a node's artifacts: the track's, or the one of fit nodes."""
@@ -308,7 +258,7 @@ class TrackPipeline:
         """Return the arrays of parts and nodes that a node is given, computed where need be."""
         if node.fit_tracks is not None:
             return self._fit_arguments(graph, node)
-        arguments = {graph.nodes[s].short_name: self.get(graph, s) for s in node.inputs}
+        arguments = {graph.nodes[s].short_name: self.value(graph, s) for s in node.inputs}
         for part in node.parts:
             arguments[part] = self._part(part, part in node.optional_parts)
         return arguments
@@ -319,10 +269,11 @@ class TrackPipeline:
         arguments.update({part: [] for part in node.parts})
         for other in others:
             for source in node.inputs:
-                arguments[graph.nodes[source].short_name].append(other.get(graph, source))
+                arguments[graph.nodes[source].short_name].append(other.value(graph, source))
             for part in node.parts:
                 arguments[part].append(other._part(part, part in node.optional_parts))
             other._arrays.clear()
+            other._decoded.clear()
             other._parts.clear()
             other.place.flush()
             self.tally.add(other.tally)
@@ -363,10 +314,12 @@ class TrackPipeline:
         self.tally.seconds[node.name] += seconds
         for (graph, key), result in zip(pairs, results, strict=True):
             own = graph.nodes[node.name]
+            if not isinstance(result, Exception):
+                result = _checked(own, result)
             if isinstance(result, Exception):
                 self._fail(own, key, result)
             else:
-                self._save(graph, own, key, dict(result), seconds / len(pairs), len(pairs))
+                self._save(graph, own, key, result, seconds / len(pairs), len(pairs))
 
     def _save(self, graph, node, key, arrays, seconds, batch):
         told = provenance(self.recipe(graph, node.name), seconds, batch)
@@ -390,6 +343,15 @@ class TrackPipeline:
 
 def _size(arrays):
     return sum(np.asarray(array).nbytes for array in arrays.values())
+
+
+def _checked(node, result):
+    """Return what a node returned as a dict, or the error that says how it breaks its word."""
+    try:
+        node.check_returned(result)
+    except ComputationError as error:
+        return error
+    return dict(result)
 
 
 def _outcome(compute, params, arguments):

@@ -15,7 +15,8 @@ from nmfab.base.errors import ComputationError, NmfabError, UsageError
 from nmfab.base.registry import load_plugin
 from nmfab.base.resources import Resources, use_resources
 from nmfab.datasets import DATASETS
-from nmfab.run.pipeline import Graph, Tally, TrackPipeline
+from nmfab.run.graph import Graph
+from nmfab.run.pipeline import Tally, TrackPipeline
 from nmfab.run.timing import measure, untimed
 from nmfab.store.files import Store
 from nmfab.tasks import TASKS

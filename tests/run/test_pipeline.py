@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -8,7 +9,8 @@ from toy import calls, run
 
 from nmfab.base.errors import NmfabError, UsageError
 from nmfab.run import pipeline
-from nmfab.run.pipeline import Graph, TrackPipeline
+from nmfab.run.graph import Graph
+from nmfab.run.pipeline import TrackPipeline
 from nmfab.store.files import Place, Store
 
 
@@ -49,6 +51,78 @@ def test_loaded_arrays_are_the_caller_s_to_change(experiment):
     loaded = made.load("nmf.factorize", None, "one")
     loaded["W"] *= 2
     assert (made.load("nmf.factorize", None, "one")["W"] * 2 == loaded["W"]).all()
+
+
+class Factors:
+    """What readers of the toy's factorization are given, in the tests that decode it."""
+
+    made = 0
+
+    def __init__(self, arrays):
+        type(self).made += 1
+        self.arrays = arrays
+
+    def __getitem__(self, name):
+        return self.arrays[name]
+
+
+def altered(monkeypatch, **changes):
+    """Give the toy task's factorizations other fields."""
+    plain = toy.ToyTask.nodes
+
+    def nodes(self, p):
+        factorizing = "nmf.factorize"
+        return [replace(n, **changes) if n.name == factorizing else n for n in plain(self, p)]
+
+    monkeypatch.setattr(toy.ToyTask, "nodes", nodes)
+
+
+def test_readers_are_given_what_a_node_decodes_once_per_artifact(experiment, monkeypatch):
+    seen, plain = [], toy.estimate
+
+    def seeing(params, factorize):
+        seen.append(factorize)
+        return plain(params, factorize)
+
+    monkeypatch.setattr(toy, "estimate", seeing)
+    altered(monkeypatch, decode=Factors)
+    Factors.made = 0
+    made = experiment(rank=[1, 2], baseline=[None, "oracle"])
+    assert run(made, {"baseline": None}) == (6, 0, 0)
+    assert {type(one) for one in seen} == {Factors}
+    assert Factors.made == 6
+    loaded = made.load("nmf.factorize", {"rank": 2}, "one")
+    assert type(loaded) is Factors
+    loaded["W"][0] = 7  # the caller's own
+    assert made.load("nmf.factorize", {"rank": 2}, "one")["W"][0] == 0
+
+
+def test_a_decoded_artifact_is_not_made_anew_for_each_reader(experiment, monkeypatch):
+    altered(monkeypatch, decode=Factors)
+    Factors.made = 0
+    made = experiment()
+    graph = Graph(made.task, made.select()[0].parameters)
+    track = TrackPipeline(made.context().store(), made.context().dataset("toy"), "one")
+    first = track.value(graph, "nmf.factorize")
+    assert track.value(graph, "nmf.factorize") is first
+    assert Factors.made == 1
+
+
+@pytest.mark.parametrize(
+    ("returns", "told"),
+    [
+        (("W", "H"), "it returned no H"),
+        (("H?",), "it returned W, which it does not declare"),
+        (("W", "H?"), None),
+        ((), None),
+    ],
+)
+def test_a_node_returns_what_it_declares(experiment, monkeypatch, returns, told):
+    altered(monkeypatch, returns=returns)
+    made = experiment()
+    failures = made.compute().failures
+    assert [reason for *_, reason in failures] == ([f"nmf.factorize: {told}"] * 3 if told else [])
+    assert len(made.results().rows) == (0 if told else 3)
 
 
 def test_each_node_is_computed_once(experiment):

@@ -7,7 +7,7 @@ from scipy.io import wavfile
 from nmfab.datasets.musdb18 import STEMS
 from nmfab.experiment import Experiment
 from nmfab.metrics.separation import si_sdr
-from nmfab.run.pipeline import Graph
+from nmfab.run.graph import Graph
 from nmfab.tasks import separation_nodes
 from nmfab.tasks.separation import Separation
 
