@@ -26,7 +26,7 @@ class Toy(Dataset):
         state = "installed" if self.folder else "absent"
         return Status(state, "put text files with numbers into toy/")
 
-    def track_ids(self, needs=()):
+    def track_ids(self, needs=(), subset=None):
         return sorted(p.stem for p in self.folder.glob("*.txt")) if self.folder else []
 
     def load(self, track_id):

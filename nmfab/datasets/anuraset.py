@@ -26,8 +26,11 @@ class AnuraSet(LayoutDataset):
 
     A recording has ``audio``, ``species`` (weak labels: the species heard) and, where a file is
     there, ``events`` (strong labels: when each calls). Windows are loaded by their ids, which
-    `window_ids` gives, and have ``audio`` and ``species``.
+    the subsets ``windows``, ``windows:train`` and ``windows:test`` name, and have ``audio`` and
+    ``species``.
     """
+
+    extras = ("windows", "windows:train", "windows:test")
 
     expected = 1612
     reference = "species"
@@ -83,19 +86,25 @@ class AnuraSet(LayoutDataset):
                 tracks[name]["events"] = Part((events,), partial(read_events, events))
         return tracks, sorted(missing)
 
-    def window_ids(self, subset=None):
-        """Return the ids of the windows whose audio is here, in the order of the table.
+    def track_ids(self, needs=(), subset=None):
+        """Return the ids of the recordings, or of the windows whose audio is here, sorted.
 
-        Parameters
-        ----------
-        subset : {"train", "test"}, optional
-            Those of one subset; all where None.
+        Raises
+        ------
+        DataError
+            If there is no such subset, or the table of windows cannot be read.
         """
-        return [
+        self.check_subset(subset)
+        if subset is None:
+            return super().track_ids(needs)
+        split = subset.partition(":")[2]
+        return sorted(
             name
             for name, (_, row) in self._windows.items()
-            if subset in (None, row["subset"]) and self._window_file(name, row).is_file()
-        ]
+            if {*needs} <= {"audio", "species"}
+            and split in ("", row["subset"])
+            and self._window_file(name, row).is_file()
+        )
 
     def load(self, track_id):
         """Return a recording, or a window.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from nmfab.base.registry import Registry
+from nmfab.base.errors import DataError
+from nmfab.base.registry import Registry, unknown
 
 DATASETS = Registry("dataset", "nmfab.datasets")
 
@@ -57,6 +58,8 @@ class Dataset:
     downloads: ClassVar[tuple[str, ...]] = ()  # see `nmfab.datasets.download`
     annotators: ClassVar[tuple] = ()  # of sections, where there are several: see below
     annotator: ClassVar = None  # whose sections are scored unless another is asked for
+    splits: ClassVar[tuple[str, ...]] = ()  # that its tracks are divided into: train, test
+    extras: ClassVar[tuple[str, ...]] = ()  # further sets of tracks: see `track_ids`
     levels: ClassVar[tuple[str, ...]] = ()  # of their sections, the usual one first
     no_download: ClassVar[str] = ""  # what of it cannot be downloaded, and why
 
@@ -85,32 +88,40 @@ class Dataset:
         """Return the `Status` on this machine."""
         raise NotImplementedError
 
-    def track_ids(self, needs=()):
+    @property
+    def subsets(self):
+        """The names that `track_ids` takes: `splits`, then `extras`."""
+        return (*self.splits, *self.extras)
+
+    def track_ids(self, needs=(), subset=None):
         """Return the ids of the tracks that can be loaded, sorted; [] where it is absent.
 
         Parameters
         ----------
         needs : sequence of str
             Parts that a track must have to be named, `Task.needs` for instance: a dataset may hold
-            tracks of several tasks. Tracks that only serve to learn from (isolated notes) are
-            loaded by their ids and never named here.
+            tracks of several tasks.
+        subset : str, optional
+            One of `subsets`. All tracks where None, but none of `extras`: those serve to learn from
+            (``isolated``: one note each; ``isolated:INSTRUMENT``) or are excerpts of the others.
+
+        Raises
+        ------
+        DataError
+            If there is no such subset.
         """
         raise NotImplementedError
 
-    def isolated_ids(self, instrument=None):
-        """Return the ids of tracks of one isolated note each, from which templates are learned.
+    def check_subset(self, subset):
+        """Raise DataError, with the nearest name, if `subset` is neither None nor a subset."""
+        if subset is not None and subset not in self.subsets:
+            if not self.subsets:
+                raise DataError(f"{self.name} has no subset {subset!r}: it has no subsets")
+            raise DataError(unknown(f"subset of {self.name}", subset, self.subsets))
 
-        Parameters
-        ----------
-        instrument : str, optional
-            One of the dataset's instruments; all where None.
-
-        Returns
-        -------
-        list of str
-            Sorted; [] for a dataset without isolated notes. `track_ids` does not name them.
-        """
-        return []
+    def fold(self, track_id):
+        """Return the fold that a track is in where the dataset has official ones, else None."""
+        return None
 
     def load(self, track_id):
         """Return a `Track`, its parts unread; DataError names the file that is missing."""
@@ -131,10 +142,10 @@ def looking_once(dataset):
     """Return a dataset that looks for its files once: every setting asks for the tracks."""
     look, found = dataset.track_ids, {}
 
-    def track_ids(needs=()):
-        key = frozenset(needs)
+    def track_ids(needs=(), subset=None):
+        key = frozenset(needs), subset
         if key not in found:
-            found[key] = look(needs)
+            found[key] = look(needs) if subset is None else look(needs, subset)
         return list(found[key])
 
     dataset.track_ids = track_ids

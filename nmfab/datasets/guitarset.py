@@ -11,7 +11,11 @@ from nmfab.datasets.notes import read_jams_notes
 
 @dataset("guitarset", version=1)
 class GuitarSet(LayoutDataset):
-    """GuitarSet: audio of the reference microphone, notes of the six strings together."""
+    """GuitarSet: audio of the reference microphone, notes of the six strings together.
+
+    The six players are its folds (Wiggins and Kim, "Guitar tablature estimation with a
+    convolutional neural network", ISMIR 2019).
+    """
 
     expected = 360
     reference = "notes"
@@ -36,6 +40,10 @@ class GuitarSet(LayoutDataset):
         "unpacked into a folder of its own name)",
     )
     downloads = ("mirdata:guitarset/annotations", "mirdata:guitarset/audio_mic")
+
+    def fold(self, track_id):
+        """Return the player, ``"00"`` to ``"05"``."""
+        return track_id.partition("_")[0]
 
     def find(self):
         """Return the excerpts, by the names of their annotations."""

@@ -62,10 +62,19 @@ class LayoutDataset(Dataset):
         complete = count >= (self.expected or 1) and not (self.expected is None and missing)
         return Status("installed" if complete else "partial", message, missing)
 
-    def track_ids(self, needs=()):
+    def subset_of(self, track_id):
+        """Return the split that a track is in; for a dataset that has `splits`."""
+        raise NotImplementedError
+
+    def track_ids(self, needs=(), subset=None):
         """Return the ids of the tracks with audio and every part in `needs`, sorted."""
+        self.check_subset(subset)
         wanted = {"audio", *needs}
-        return sorted(name for name, parts in self._found[0].items() if wanted <= parts.keys())
+        return sorted(
+            name
+            for name, parts in self._found[0].items()
+            if wanted <= parts.keys() and (subset is None or self.subset_of(name) == subset)
+        )
 
     def load(self, track_id):
         """Return a `Track` with the parts that are there.
@@ -88,28 +97,6 @@ class LayoutDataset(Dataset):
                 f"{self.name} shows where it goes"
             )
         return Track(self.name, track_id, parts)
-
-
-class SubsetDataset(LayoutDataset):
-    """A dataset split into subsets; a subclass fills `subset_of`."""
-
-    subsets: ClassVar[tuple[str, ...]] = ("train", "valid", "test")
-
-    def subset_of(self, track_id):
-        """Return the subset that a track is in."""
-        raise NotImplementedError
-
-    def subset_ids(self, subset):
-        """Return the ids of the tracks of a subset that are here, sorted.
-
-        Raises
-        ------
-        DataError
-            If there is no such subset.
-        """
-        if subset not in self.subsets:
-            raise DataError(unknown(f"subset of {self.name}", subset, self.subsets))
-        return [name for name in self.track_ids() if self.subset_of(name) == subset]
 
 
 def read_index(folder, pattern):

@@ -13,21 +13,21 @@ from nmfab.base.errors import DataError
 from nmfab.base.types import Part
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import SubsetDataset, annotation
+from nmfab.datasets.layout import LayoutDataset, annotation
 from nmfab.datasets.notes import read_midi_notes
 
 _COUNTS = {"v1.0.0": 1184, "v2.0.0": 1282, "v3.0.0": 1276}
 
 
 @dataset("maestro", version=1)
-class Maestro(SubsetDataset):
+class Maestro(LayoutDataset):
     """MAESTRO: piano performances by year and name, with ``audio`` and ``notes``.
 
     Offsets are those of the keys: the pedal does not lengthen a note.
     """
 
     reference = "notes"
-    subsets: ClassVar = ("train", "validation", "test")
+    splits: ClassVar = ("train", "validation", "test")
     release = "MAESTRO v2.0.0 (mirdata's); v1.0.0 and v3.0.0 are read too"
     tasks = ("transcription",)
     size = "about 100 GB as zip, 120 GB unpacked"

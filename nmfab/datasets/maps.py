@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from nmfab.base.errors import DataError
-from nmfab.base.registry import unknown
 from nmfab.base.types import Part, Track
 from nmfab.datasets.annotations import number_at, read_rows
 from nmfab.datasets.audio import read_audio
@@ -28,9 +27,10 @@ PIECES = 30  # of each piano
 class MAPS(Dataset):
     """The MAPS database: pieces by their file names, with ``audio`` and ``notes``.
 
-    Isolated notes are tracks too, which `isolated_ids` names and `track_ids` does not.
+    Isolated notes, played normally, are the subsets ``isolated`` and ``isolated:PIANO``.
     """
 
+    extras = ("isolated", *(f"isolated:{name}" for name in INSTRUMENTS))
     release = "MIDI Aligned Piano Sounds, 2010"
     tasks = ("transcription",)
     size = "40 GB"
@@ -78,29 +78,27 @@ class MAPS(Dataset):
             return Status("installed", message)
         return Status("partial" if total else "absent", message, missing)
 
-    def track_ids(self, needs=()):
-        """Return the ids of the pieces with audio and every part in `needs`, sorted."""
-        if not {*needs} <= {"audio", "notes"}:
-            return []
-        annotated = "notes" not in needs
-        return sorted(
-            name for name, path in self._pieces.items() if annotated or _annotation(path).is_file()
-        )
+    def track_ids(self, needs=(), subset=None):
+        """Return the ids of the pieces with audio and every part in `needs`, sorted.
 
-    def isolated_ids(self, instrument=None):
-        """Return the ids of the isolated notes played normally, of one piano or of all, sorted.
+        Isolated notes are named where their annotation is there, whatever is needed.
 
         Raises
         ------
         DataError
-            If there is no such piano.
+            If there is no such subset.
         """
-        if instrument is not None and instrument not in INSTRUMENTS:
-            raise DataError(unknown("piano of maps", instrument, INSTRUMENTS))
+        self.check_subset(subset)
+        if not {*needs} <= {"audio", "notes"}:
+            return []
+        named = self._pieces if subset is None else self._isolated
+        annotated = subset is not None or "notes" in needs
+        instrument = (subset or "").partition(":")[2]
         return sorted(
-            track_id
-            for track_id, path in self._isolated.items()
-            if instrument in (None, _instrument(track_id)) and _annotation(path).is_file()
+            name
+            for name, path in named.items()
+            if instrument in ("", _instrument(name))
+            and (_annotation(path).is_file() or not annotated)
         )
 
     def load(self, track_id):

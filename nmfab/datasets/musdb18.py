@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 
 from nmfab.base.errors import DataError
-from nmfab.base.registry import unknown
 from nmfab.base.types import Part, Track
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import Dataset, Status, dataset
@@ -41,8 +40,8 @@ VALIDATION = frozenset(
 class MusdbBase(Dataset):
     """The folders ``train`` and ``test`` of either form; a subclass says what a track is there.
 
-    A track's id is ``train/NAME`` or ``test/NAME``. `subsets` are what a task can be told to take:
-    ``train`` (100 tracks), ``valid`` (14 of those) and ``test`` (50).
+    A track's id is ``train/NAME`` or ``test/NAME``. Its splits are ``train`` (100 tracks),
+    ``valid`` (14 of those) and ``test`` (50).
     """
 
     licence = (
@@ -50,30 +49,14 @@ class MusdbBase(Dataset):
         "CC BY-NC-SA 4.0"
     )
     tasks = ("separation",)
-    subsets = tuple(COUNTS)
+    splits = tuple(COUNTS)
     bibtex: str
-
-    def subset_ids(self, subset):
-        """Return the ids of the tracks of a subset that are here, sorted.
-
-        Raises
-        ------
-        DataError
-            If there is no such subset.
-        """
-        if subset not in self.subsets:
-            raise DataError(unknown(f"subset of {self.name}", subset, self.subsets))
-        folder = "test" if subset == "test" else "train"
-        ids = [track for track in self.track_ids() if track.startswith(f"{folder}/")]
-        if subset == "valid":
-            ids = [track for track in ids if track.partition("/")[2] in VALIDATION]
-        return ids
 
     def status(self):
         """Return how many tracks of train and test are here; a track that lacks a file is named."""
         if self.folder is None:
             return self.absent()
-        counts = {subset: len(self.subset_ids(subset)) for subset in ("train", "test")}
+        counts = {subset: len(self.track_ids(subset=subset)) for subset in ("train", "test")}
         message = (
             f"{counts['train']} of 100 in train, {counts['test']} of 50 in test: {self.folder}"
         )
@@ -87,15 +70,24 @@ class MusdbBase(Dataset):
         state = "partial" if any(counts.values()) else "absent"
         return Status(state, message, missing + self._incomplete())
 
-    def track_ids(self, needs=()):
-        """Return the ids of all tracks that are here, sorted, whatever their subset."""
+    def track_ids(self, needs=(), subset=None):
+        """Return the ids of the tracks that are here, sorted; ``valid`` ones are in ``train`` too.
+
+        Raises
+        ------
+        DataError
+            If there is no such subset.
+        """
+        self.check_subset(subset)
         if self.folder is None or not {*needs} <= {"audio", "stems"}:
             return []
+        folders = {None: ("train", "test"), "test": ("test",)}.get(subset, ("train",))
         return sorted(
             f"{folder}/{name}"
-            for folder in ("train", "test")
+            for folder in folders
             if (self.folder / folder).is_dir()
             for name in self._names(self.folder / folder)
+            if subset != "valid" or name in VALIDATION
         )
 
     def load(self, track_id):

@@ -112,8 +112,9 @@ class RWCPop(Dataset):
             missing,
         )
 
-    def track_ids(self, needs=()):
+    def track_ids(self, needs=(), subset=None):
         """Return the ids of the tracks with audio and every part in `needs`, sorted."""
+        self.check_subset(subset)
         if self.folder is None:
             return []
         wanted = {"audio", *needs}

@@ -11,7 +11,7 @@ from nmfab.base.errors import DataError
 from nmfab.base.types import Part
 from nmfab.datasets.audio import read_audio
 from nmfab.datasets.contract import dataset
-from nmfab.datasets.layout import SubsetDataset, audio_file
+from nmfab.datasets.layout import LayoutDataset, audio_file
 from nmfab.datasets.notes import read_midi_notes
 
 STEMS = ("drums", "bass", "guitar", "piano", "other")
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataset("slakh", version=1)
-class Slakh(SubsetDataset):
+class Slakh(LayoutDataset):
     """Slakh2100 (flac, redux) or BabySlakh (16 kHz): songs with ``audio``, ``stems`` and ``notes``.
 
     The sounds of a song, a dozen, are summed into `STEMS` by their General MIDI program, as
@@ -29,7 +29,7 @@ class Slakh(SubsetDataset):
     """
 
     reference = "stems"
-    subsets: ClassVar = ("train", "validation", "test", "omitted")
+    splits: ClassVar = ("train", "validation", "test", "omitted")
     release = "Slakh2100-redux (Zenodo 4599666) or BabySlakh (Zenodo 4603870)"
     tasks = ("separation", "transcription")
     size = "105 GB as archive; BabySlakh: 0.9 GB"

@@ -100,7 +100,7 @@ class Separation(Task):
     metrics: ClassVar = _metrics()
 
     def tracks(self, dataset, p):
-        """Return the tracks of the subset, where the dataset has subsets.
+        """Return the tracks of the subset, where the dataset has splits.
 
         Raises
         ------
@@ -108,11 +108,11 @@ class Separation(Task):
             If the dataset is here and has no track of that subset.
         """
         ids = dataset.track_ids(needs=self.needs)
-        if not ids or not hasattr(dataset, "subset_ids"):
+        if not ids or not dataset.splits:
             return ids
-        chosen = dataset.subset_ids(p["subset"])
+        chosen = dataset.track_ids(self.needs, p["subset"])
         if not chosen:
-            counts = {name: len(dataset.subset_ids(name)) for name in dataset.subsets}
+            counts = {name: len(dataset.track_ids(self.needs, name)) for name in dataset.splits}
             there = ", ".join(f"{count} of {name}" for name, count in counts.items() if count)
             raise DataError(
                 f"{dataset.name} in {dataset.folder} has no track of the subset {p['subset']}, but "
@@ -221,7 +221,7 @@ def _metrics_node(p):
         inputs = tuple(n.name for n in _estimating_nodes(p) if n.stage != "features")
     elif p["baseline"] in ("hpss", *masking.IDEAL):
         read = _TRANSFORM
-    if hasattr(DATASETS[p["dataset"]], "subset_ids"):
+    if DATASETS[p["dataset"]].splits:
         read = (*read, "subset")
     return Node(
         name="metrics.separation",

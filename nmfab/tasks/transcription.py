@@ -196,7 +196,8 @@ def _dictionary_node(p):
 
 
 def _isolated_tracks(dictionary, dataset):
-    return dataset.isolated_ids(None if dictionary == "isolated" else dictionary)
+    subset = "isolated" if dictionary == "isolated" else f"isolated:{dictionary}"
+    return dataset.track_ids(subset=subset)
 
 
 def _dictionary(params, *, stft, notes):

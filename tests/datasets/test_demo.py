@@ -45,10 +45,10 @@ def test_every_kind_has_what_its_task_needs(dataset):
 
 
 def test_isolated_notes_are_loaded_by_name_and_never_listed(dataset):
-    assert not set(dataset.isolated_ids()) & set(dataset.track_ids())
-    assert dataset.isolated_ids() == [f"isol_{pitch:03d}" for pitch in range(21, 109)]
+    assert not set(dataset.track_ids(subset="isolated")) & set(dataset.track_ids())
+    assert dataset.track_ids(subset="isolated") == [f"isol_{pitch:03d}" for pitch in range(21, 109)]
     with pytest.raises(DataError, match="guitar"):
-        dataset.isolated_ids("guitar")
+        dataset.track_ids(subset="isolated:guitar")
 
 
 def test_the_demo_lives_in_the_repositorys_data_whatever_the_roots(data, tmp_path):

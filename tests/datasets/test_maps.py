@@ -52,13 +52,13 @@ def test_every_layout_of_the_archives_is_read(root):
 
 def test_isolated_notes_are_named_for_dictionaries_only(root):
     maps = MAPS([root])
-    assert len(maps.isolated_ids()) == 4  # those played normally, staccato not
-    own = maps.isolated_ids("ENSTDkCl")
+    assert len(maps.track_ids(subset="isolated")) == 4  # those played normally, staccato not
+    own = maps.track_ids(subset="isolated:ENSTDkCl")
     assert own == [f"MAPS_ISOL_NO_F_S0_M{pitch}_ENSTDkCl" for pitch in (60, 61)]
     assert maps.load(own[0]).part("notes").read()["pitches"].tolist() == [60]
-    assert not set(maps.isolated_ids()) & set(maps.track_ids())
-    with pytest.raises(DataError, match="did you mean 'ENSTDkCl'"):
-        maps.isolated_ids("ENSTDkC")
+    assert not set(maps.track_ids(subset="isolated")) & set(maps.track_ids())
+    with pytest.raises(DataError, match="did you mean 'isolated:ENSTDkCl'"):
+        maps.track_ids(subset="isolated:ENSTDkC")
 
 
 def test_status_counts_the_pieces_of_each_piano(root, tmp_path):
@@ -69,7 +69,7 @@ def test_status_counts_the_pieces_of_each_piano(root, tmp_path):
     assert len(status.missing) == len(INSTRUMENTS) == 9
     absent = MAPS([tmp_path / "nowhere"])
     assert absent.status().state == "absent"
-    assert absent.track_ids() == absent.isolated_ids() == []
+    assert absent.track_ids() == absent.track_ids(subset="isolated") == []
     with pytest.raises(DataError, match="not found"):
         absent.load("MAPS_MUS-bach_846_AkPnBcht")
 

@@ -44,7 +44,10 @@ def test_every_part_of_every_track_is_read(minis, name):
     assert ids == sorted(ids)
     assert len(ids) >= 2
     assert dataset.status().state == ("installed" if name == "folder" else "partial")
-    for track_id in [*ids, *dataset.isolated_ids()[:2]]:
+    for track_id in [
+        *ids,
+        *(dataset.track_ids(subset="isolated")[:2] if "isolated" in dataset.subsets else ()),
+    ]:
         track = dataset.load(track_id)
         assert (track.dataset, track.id) == (name, track_id)
         for part_name, part in track.parts.items():
@@ -102,7 +105,7 @@ def test_an_empty_folder_is_absent_and_says_what_goes_there(name, tmp_path):
 def test_musdb_in_both_forms_is_the_same_music(minis):
     stems, folders = (DATASETS[name]([minis]) for name in ("musdb18", "musdb18hq"))
     assert stems.track_ids() == folders.track_ids()
-    assert stems.subset_ids("valid") == ["train/ANiMAL - Rockshow"]
+    assert stems.track_ids(subset="valid") == ["train/ANiMAL - Rockshow"]
     for track_id in stems.track_ids():
         coded, exact = (d.load(track_id).part("stems").read() for d in (stems, folders))
         assert list(coded["names"]) == list(exact["names"])
@@ -191,10 +194,10 @@ def test_a_broken_index_is_told_and_the_table_goes_on(tmp_path, capsys):
 
 def test_maestro_names_subsets_and_what_is_missing(minis):
     maestro = DATASETS["maestro"]([minis])
-    assert [len(maestro.subset_ids(name)) for name in maestro.subsets] == [1, 1, 1]
+    assert [len(maestro.track_ids(subset=name)) for name in maestro.subsets] == [1, 1, 1]
     assert maestro.status().missing == ["2010/MIDI-Unprocessed_03_R1_2006_mini.wav"]
     with pytest.raises(DataError, match="unknown subset of maestro"):
-        maestro.subset_ids("valid")
+        maestro.track_ids(subset="valid")
 
 
 def test_maestro_in_its_other_tables(tmp_path):
@@ -241,8 +244,8 @@ def test_anuraset_counts_species_anew(minis, caplog):
     assert list(events["codes"]) == ["SPHSUR", "BOABIS"]
     assert list(events["qualities"]) == ["H", "L"]
     with caplog.at_level(logging.WARNING):
-        assert len(anuraset.window_ids()) == 6
-        assert len(anuraset.window_ids("train")) == 3
+        assert len(anuraset.track_ids(subset="windows")) == 6
+        assert len(anuraset.track_ids(subset="windows:train")) == 3
     assert caplog.text.count("species_number is not the number of species in 3 of 6 rows") == 1
     window = anuraset.load("INCT4_20191005_180000_2_5")
     assert list(window.part("species").read()["codes"]) == ["BOABIS"]
@@ -314,3 +317,45 @@ def test_experiments_run_on_miniatures(minis, tmp_path, task, dataset, factors):
     assert not results.missing
     main = {"structure": "F3", "transcription": "F", "separation": "sdr"}[task]
     assert all(np.isfinite(scores[main]) for *_, scores in results.rows)
+
+
+@pytest.mark.parametrize("name", DATASETS.names())
+def test_subsets_name_tracks_that_load_and_others_are_refused(minis, name):
+    dataset = DATASETS[name]([minis])
+    assert dataset.subsets == (*dataset.splits, *dataset.extras)
+    listed = set(dataset.track_ids())
+    split = [set(dataset.track_ids(subset=subset)) for subset in dataset.splits]
+    assert not split or set.union(*split) == listed
+    for subset in dataset.extras:
+        ids = dataset.track_ids(subset=subset)
+        assert not listed & set(ids)
+        general = subset.partition(":")[0]
+        assert set(ids) <= set(dataset.track_ids(subset=general))
+        assert dataset.track_ids(needs=("audio", "no-such-part"), subset=subset) == []
+    assert any(dataset.track_ids(subset=subset) for subset in dataset.subsets) == bool(
+        dataset.subsets
+    )
+    with pytest.raises(DataError, match=f"of {name} 'tst'|{name} has no subset 'tst'"):
+        dataset.track_ids(subset="tst")
+
+
+def test_subsets_are_looked_for_once_each(minis, monkeypatch):
+    from nmfab.datasets.contract import looking_once
+
+    maestro, looks = DATASETS["maestro"]([minis]), []
+    look = maestro.track_ids
+    maestro.track_ids = lambda *given: looks.append(given) or look(*given)
+    once = looking_once(maestro)
+    for _ in range(2):
+        every = once.track_ids(needs=("audio",))
+        assert once.track_ids(("audio",), "test") == [every[2]]
+        assert once.track_ids(("audio",), subset="train") == [every[0]]
+    assert len(looks) == 3
+
+
+def test_folds_of_guitarset_are_its_players_and_most_have_none(minis):
+    guitar = DATASETS["guitarset"]([minis])
+    assert [guitar.fold(track) for track in guitar.track_ids()] == ["00", "00"]
+    assert guitar.fold("05_Funk1-114-Ab_comp") == "05"
+    maestro = DATASETS["maestro"]([minis])
+    assert {maestro.fold(track) for track in maestro.track_ids()} == {None}

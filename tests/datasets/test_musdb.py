@@ -58,11 +58,11 @@ def test_each_part_has_its_own_files(hq):
 
 def test_subsets(hq):
     assert hq.track_ids() == sorted(hq.track_ids())
-    assert hq.subset_ids("test") == ["test/C - Three"]
-    assert hq.subset_ids("valid") == [f"train/{min(VALIDATION)}"]
-    assert set(hq.subset_ids("train")) == {*hq.track_ids()} - {"test/C - Three"}
+    assert hq.track_ids(subset="test") == ["test/C - Three"]
+    assert hq.track_ids(subset="valid") == [f"train/{min(VALIDATION)}"]
+    assert set(hq.track_ids(subset="train")) == {*hq.track_ids()} - {"test/C - Three"}
     with pytest.raises(DataError, match="did you mean 'train'"):
-        hq.subset_ids("trian")
+        hq.track_ids(subset="trian")
 
 
 def test_tracks_without_the_parts_needed_are_not_named(hq):
@@ -171,6 +171,6 @@ def test_mixture_is_the_first_stream(samples):
 def test_sample_names_the_subsets_that_are_here(samples):
     for kind in (Musdb18, Musdb18HQ):
         dataset = kind([samples])
-        assert dataset.subset_ids("train") == [TRACK]
+        assert dataset.track_ids(subset="train") == [TRACK]
         with pytest.raises(DataError, match="1 of train"):
             Separation().tracks(dataset, {"subset": "test"})

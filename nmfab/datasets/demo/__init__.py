@@ -9,7 +9,6 @@ import logging
 from functools import cache, partial
 
 from nmfab.base.errors import DataError
-from nmfab.base.registry import unknown
 from nmfab.base.types import Part, Track
 from nmfab.base.values import digest
 from nmfab.datasets import contract
@@ -24,6 +23,7 @@ _log = logging.getLogger("nmfab")
 class Demo(Dataset):
     """Songs, piano pieces and mixes that come with nmfab; see `tracks` for what each kind holds."""
 
+    extras = ("isolated", "isolated:piano")
     release = "pieces written as scores in code"
     tasks = ("structure", "transcription", "separation")
     size = "about 80 MB"
@@ -63,21 +63,21 @@ class Demo(Dataset):
             return Status(state, f"{len(missing)} tracks to render: {INSTALL}", missing)
         return Status("installed", f"rendered into {self.folder} when first loaded")
 
-    def track_ids(self, needs=()):
-        """Return the ids of the songs, piano pieces and mixes that have the parts named."""
-        return [name for name in tracks.listed_ids() if {*needs} <= {*tracks.kind(name).parts}]
+    def track_ids(self, needs=(), subset=None):
+        """Return the ids of the songs, piano pieces and mixes that have the parts named.
 
-    def isolated_ids(self, instrument=None):
-        """Return the ids of the isolated notes, one for each key of the piano, from the lowest.
+        The subset ``isolated`` is one note for each key of the piano, from the lowest.
 
         Raises
         ------
         DataError
-            If `instrument` is not the one there is, ``"piano"``.
+            If there is no such subset.
         """
-        if instrument not in (None, "piano"):
-            raise DataError(unknown("piano of demo", instrument, ["piano"]))
-        return [name for name in tracks.all_ids() if name.startswith("isol_")]
+        self.check_subset(subset)
+        named = tracks.listed_ids()
+        if subset is not None:
+            named = [name for name in tracks.all_ids() if name.startswith("isol_")]
+        return [name for name in named if {*needs} <= {*tracks.kind(name).parts}]
 
     def load(self, track_id):
         """Return a `Track`, rendered if it has not been.
