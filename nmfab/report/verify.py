@@ -8,13 +8,14 @@ from nmfab.base.errors import DataError, UsageError
 from nmfab.base.registry import unknown
 from nmfab.experiment import Experiment
 from nmfab.results import published
+from nmfab.results.summary import SameNumbers
 from nmfab.tasks import TASKS
 
 _STATISTIC = {"mean": fmean, "median": median}
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, eq=False)
+class Check(SameNumbers):
     """One figure.
 
     Attributes

@@ -4,12 +4,32 @@ Made by `nmfab.results.table`, shown by `nmfab.report`.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from statistics import fmean, stdev
 
 
-@dataclass
-class Cell:
+class SameNumbers:
+    """Equality field by field in which two NaN are the same: no number is no number.
+
+    A dataclass's own is not: until Python 3.12 it takes one NaN for itself and not for another, and
+    since 3.13 not even that.
+    """
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return all(a == b or (_is_nan(a) and _is_nan(b)) for a, b in pairs)
+
+
+def _is_nan(value):
+    return isinstance(value, float) and math.isnan(value)
+
+
+@dataclass(eq=False)
+class Cell(SameNumbers):
     """One metric of one row.
 
     Attributes
@@ -134,8 +154,8 @@ class Absent:
     nowhere: bool
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False)
+class Comparison(SameNumbers):
     """One row against the reference.
 
     Attributes
