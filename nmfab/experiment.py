@@ -1,6 +1,7 @@
 """An experiment: a task, its plans, and what can be asked of it from a script or a notebook."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from nmfab.base.errors import DataError, NmfabError, UsageError
@@ -56,13 +57,18 @@ class Experiment:
         ----------
         name : str
             Chosen in selectors as ``name/...``.
-        factors : mapping, optional
-            Factors whose names are no Python names: ``{"my_nmf.sparsity": [0.1, 1]}``.
+        factors : mapping or doce.Factor, optional
+            Factors whose names are no Python names: ``{"my_nmf.sparsity": [0.1, 1]}``; or a plan
+            as doce writes it.
         **more : list
             Factor and its modalities; a single modality need not be in a list.
         """
         if name in self._plans:
             raise UsageError(f"experiment {self.name} has a plan {name!r} already")
+        if factors is not None and not isinstance(factors, Mapping):
+            from nmfab.plan.doce import from_doce
+
+            factors = from_doce(name, factors)
         plan = {**(factors or {}), **more}
         self._plans[name] = {k: v if isinstance(v, list) else [v] for k, v in plan.items()}
         self._grid = None
@@ -102,6 +108,16 @@ class Experiment:
 
             self._grid = Grid(self.task, self._plans, self._fixed, self._overrides)
         return self._grid
+
+    def doce(self):
+        """Return the plans as a `doce.Factor` that holds a `doce.Factor` for each.
+
+        A mask given to one of these picks what the same mask picks here after the plan's name:
+        ``experiment.doce().nmf.mask([0, -1])`` and ``experiment.select("nmf/[0,-1]")``.
+        """
+        from nmfab.plan.doce import to_doce
+
+        return to_doce(self.grid)
 
     def context(self, refresh=None):
         """Return what a worker process needs to know."""

@@ -34,7 +34,6 @@ FOLDERS = (
 # No array depends on these.
 NOT_COMPUTING = {
     "nmfab/base/errors.py",
-    "nmfab/base/lazy.py",
     "nmfab/base/registry.py",
     "nmfab/base/resources.py",
     "nmfab/base/types.py",

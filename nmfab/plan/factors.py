@@ -17,12 +17,10 @@ class Checker:
     ----------
     task : Task
         Declares the parameters.
-    reserved : collection of str
-        Names that cannot be factors.
     """
 
-    def __init__(self, task, reserved):
-        self.task, self.reserved = task, reserved
+    def __init__(self, task):
+        self.task = task
 
     def plan(self, plan, factors, fixed):
         """Return the factors of a plan with their modalities in canonical form, each once.
@@ -54,10 +52,8 @@ class Checker:
         Raises
         ------
         UsageError
-            If the parameter or the value does not exist, or the name is reserved.
+            If the parameter or the value does not exist.
         """
-        if name in self.reserved or name.startswith("_"):
-            raise UsageError(f"factor {name!r}: doce reserves this name, choose another")
         params = self.task.params
         if name != "dataset" and name not in params and not _is_component_param(name):
             raise UsageError(unknown("factor or parameter", name, {"dataset": None, **params}))

@@ -1,40 +1,14 @@
-"""Plans, factors and settings: each plan expanded alone, united as one doce factor set.
-
-The only file that imports doce (0.1): `Factor`, its `mask` with explicit index lists, and
-`Setting`. What doce's `merge`, `default` and `id` would add (0 and "none" as hidden defaults,
-settings of one plan in the factors of another) is kept out by explicit indices.
-"""
+"""Plans, factors and settings: each plan expanded alone, and their settings united."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
 from nmfab.base.errors import NmfabError
-from nmfab.base.lazy import deferred
 from nmfab.base.values import canonical, canonical_json
 from nmfab.plan.factors import Checker, holds, identity, override, token
 from nmfab.plan.selection import selected
 from nmfab.plan.selector import format_terms
-
-
-class _Rows(list):
-    """The rows of a mask: doce copies them twice and deeply, which is most of a large grid."""
-
-    def __deepcopy__(self, memo):
-        return _Rows(list(row) for row in self)
-
-
-class _Absent:
-    """The modality of a factor that a setting does not read."""
-
-    def __repr__(self):
-        return "–"
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-ABSENT = _Absent()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +95,13 @@ class Grid:
     Raises
     ------
     UsageError
-        If a name or value does not exist, or doce reserves the name.
+        If a name or value does not exist.
     """
 
     def __init__(self, task, plans, fixed=None, overrides=None):
         self.task = task
         plans, fixed = override(plans, fixed or {}, overrides or {})
-        check = Checker(task, _reserved_names())
+        check = Checker(task)
         self.fixed = {name: check.value(name, value) for name, value in fixed.items()}
         self.plans = {
             name: check.plan(name, factors, self.fixed) for name, factors in plans.items()
@@ -135,8 +109,7 @@ class Grid:
         self._names = list(dict.fromkeys(name for plan in self.plans.values() for name in plan))
         found = self._expand()
         self.factors = self._gather(found)
-        self._factor = self._as_factor(found)
-        self.settings = list(self._iterate(found))
+        self.settings = list(found.values())
 
     def select(self, selector=None):
         """Return the settings that a selector picks, in the order of the grid.
@@ -164,9 +137,8 @@ class Grid:
     def varying(self, settings=None):
         """Return the factors that tell settings apart: the columns of a table.
 
-        A factor with one modality is none, though a baseline lacks it; but one that only baselines
-        or oracles have is, for it names them. Where settings would look alike, the factors that
-        some of them lack are added.
+        Factors with one modality are not among them, unless only baselines or oracles have them.
+        Where settings would look alike, the factors that some of them lack are added.
         """
         settings = self.settings if settings is None else settings
         ordinary = any(not s.kind for s in settings)
@@ -254,8 +226,6 @@ class Grid:
         except NmfabError:
             return False
 
-    # doce
-
     def _gather(self, found):
         factors = {name: [] for name in self._names}
         for plan in self.plans.values():
@@ -266,51 +236,6 @@ class Grid:
                 if not holds(factors[name], value):
                     factors[name].append(value)
         return factors
-
-    def _as_factor(self, found):
-        """Return the union as a doce `Factor`, each setting a row of indices in its mask."""
-        factor = _doce().Factor()
-        for name, modalities in self.factors.items():
-            setattr(factor, name, [*modalities, ABSENT])
-        index = {
-            name: {token(m): i for i, m in enumerate(modalities)}
-            for name, modalities in self.factors.items()
-        }
-        rows = [
-            [
-                index[name][token(setting.values[name])]
-                if name in setting.values
-                else len(self.factors[name])
-                for name in self.factors
-            ]
-            for setting in found.values()
-        ]
-        return factor.mask(_Rows(rows))
-
-    def _iterate(self, found):
-        if not found:  # doce takes an empty mask for everything
-            return
-        for row, known in zip(self._factor, found.values(), strict=True):
-            values = {name: getattr(row, name) for name in self.factors}
-            values = {name: value for name, value in values.items() if value is not ABSENT}
-            yield Setting(values, {**known.parameters, **values}, known.plans, known.kind)
-
-
-def _reserved_names():
-    """Return the names that an attribute of a doce `Factor` or `Setting` would shadow."""
-    doce = _doce()
-    return {"id", "merge", *dir(doce.Factor()), *dir(doce.Setting)}
-
-
-def _doce():
-    """Return doce: imported late, and what it imports for tables of its own not before it is used.
-
-    pandas and PyTables take four fifths of its import, and a plan needs neither.
-    """
-    with deferred("pandas", "tables", "smtplib"):
-        import doce
-
-    return doce
 
 
 def _signature(nodes):

@@ -84,7 +84,7 @@ def parse_assignment(text):
     -------
     name : str
     modalities : list
-        See `parse_values`.
+        In canonical form, each once; a list in brackets stands for its elements.
 
     Raises
     ------
@@ -97,25 +97,6 @@ def parse_assignment(text):
     modalities = reader.modalities()
     reader.end()
     return name, modalities
-
-
-def parse_values(text):
-    """Read modalities: ``32``, ``16+32``, or a list in brackets, which means its elements.
-
-    Returns
-    -------
-    list
-        In canonical form, each once.
-
-    Raises
-    ------
-    UsageError
-        If the text cannot be read.
-    """
-    reader = _Reader(text)
-    modalities = reader.modalities()
-    reader.end()
-    return modalities
 
 
 def parse_value(text):

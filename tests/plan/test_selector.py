@@ -12,7 +12,6 @@ from nmfab.plan.selector import (
     parse,
     parse_assignment,
     parse_value,
-    parse_values,
 )
 
 WANTED = [Alternative(factors={"beta": [1, 2], "dataset": ["rwcpop"]})]
@@ -162,20 +161,12 @@ def test_no_code_is_run():
         parse('__import__("os").getcwd()')
 
 
-def test_modalities_of_a_factor():
-    assert parse_values("32") == [32]
-    assert parse_values("16+32") == [16, 32]
-    assert parse_values(" [16, 32] ") == [16, 32]
-    assert parse_values("a+1e-9+null+a") == ["a", 1e-9, None]
-    for wrong in ("", "=3", "1,2", "1+"):
-        with pytest.raises(UsageError):
-            parse_values(wrong)
-
-
 def test_assignments():
     assert parse_assignment("rank=32") == ("rank", [32])
     assert parse_assignment("torch_mu.eps = 1e-9 + 1e-6") == ("torch_mu.eps", [1e-9, 1e-6])
-    for wrong in ("rank", "rank=", "=3", "rank=1,beta=2"):
+    assert parse_assignment("rank= [16, 32] ") == ("rank", [16, 32])
+    assert parse_assignment("a.b=a+1e-9+null+a") == ("a.b", ["a", 1e-9, None])
+    for wrong in ("rank", "rank=", "=3", "rank=1,beta=2", "rank=1+"):
         with pytest.raises(UsageError):
             parse_assignment(wrong)
 
