@@ -308,9 +308,8 @@ class Experiment:
         for pipeline, graph in self._places(selector, track):
             if node not in graph.nodes:
                 continue
-            if pipeline.exists(graph, node):
-                arrays = pipeline.get(graph, node)
-                pipeline.place.flush()
+            arrays = pipeline.stored(graph, node)
+            if arrays is not None:
                 # the caller's own: those of the pipeline are shared, and cannot be changed
                 own = {name: array.copy() for name, array in arrays.items()}
                 decode = graph.nodes[node].decode

@@ -38,7 +38,7 @@ KERNELS = {
 }
 ONLY_IN = {
     "doce": "nmfab/plan/doce.py",
-    "h5py": "nmfab/store/files.py",
+    "h5py": "nmfab/store/hdf5.py",
     "triton": "nmfab/engine/gpu/kernels.py",
     "numba": "nmfab/engine/cpu/",
     "llvmlite": "nmfab/engine/cpu/tiles.py",

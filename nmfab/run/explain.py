@@ -177,14 +177,8 @@ def _differences(old, new):
 
 def _known_costs(store, name, most=30):
     """Return mean seconds and bytes of a node's artifacts, from at most `most` files."""
-    place, seconds, sizes = store.place("", ""), [], []
-    files = list(store.folder.glob(f"*/*/{name}/*.h5"))[:most]
-    grouped = not files
-    for path in files or list(store.folder.glob("*/*/shards/*.h5"))[:most]:
-        found = place.provenances_in(path, grouped)
-        own = [provenance["seconds"] for provenance in found if provenance["node"] == name]
-        seconds += own
-        sizes += [path.stat().st_size / max(1, len(found))] * len(own)
-    if not seconds:
+    found = store.sample(name, most)
+    if not found:
         return None
-    return sum(seconds) / len(seconds), sum(sizes) / len(sizes)
+    seconds = sum(provenance["seconds"] for provenance, _ in found) / len(found)
+    return seconds, sum(size for _, size in found) / len(found)

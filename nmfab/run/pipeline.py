@@ -178,13 +178,19 @@ class TrackPipeline:
             return self._arrays[key]
         if key in self._failed:
             raise self._failed[key]
-        arrays = self.place_of(node).read(node, key) if self.exists(graph, name) else None
-        if arrays is not None:
+        if self.stored(graph, name) is not None:
             self.tally.reused[name] += 1
-        else:
-            arrays = self._compute(graph, node, key)
-        self._hold(key, arrays)
-        return arrays
+            return self._arrays[key]
+        return self._compute(graph, node, key)
+
+    def stored(self, graph, name):
+        """Return the arrays of a node that are kept, or None: nothing is computed."""
+        node, key = graph.nodes[name], self.key(graph, name)
+        if key not in self._arrays and self.exists(graph, name):
+            arrays = self.place_of(node).read(node, key)
+            if arrays is not None:
+                self._hold(key, arrays)
+        return self._arrays.get(key)
 
     def value(self, graph, name):
         """Return what readers of a node are given: its arrays, or what it decodes of them."""

@@ -22,8 +22,8 @@ def scores_of(pipeline, graph):
     try:
         if not pipeline.place.folder.is_dir():
             return None, "not computed"
-        if pipeline.exists(graph, name):
-            arrays = pipeline.get(graph, name)
+        arrays = pipeline.stored(graph, name)
+        if arrays is not None:
             pipeline.release(graph)
             return {metric: float(value) for metric, value in arrays.items()}, ""
         reasons = [pipeline.place.failure(pipeline.key(graph, node)) for node in graph.order()]

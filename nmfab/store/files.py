@@ -1,30 +1,27 @@
-"""Artifacts in HDF5: what a node saved for a track. The only file that imports h5py.
+"""Artifacts on disk: what a node saved for a track, and what is remembered beside it.
 
 A features or nmf artifact is a file of its own, ``<node>/<key>.h5``; small ones (estimates, scores)
-lie in shards, one per job, one group per key. A file is written under a temporary name and renamed:
-what bears its name is complete, so that concurrent runs need no lock. Nothing is ever pickled.
+lie in shards, one per job, one group per key. Concurrent runs need no lock: what bears its name is
+complete. A file that does not give back what was written, whatever it does when it is read, is
+reported, renamed to ``*.broken`` and from then on absent.
 """
 
-import hashlib
-import json
-import logging
-import os
+import errno
 import platform
 import time
 import uuid
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-import numpy as np
-
 from nmfab.base.errors import StoreError
-from nmfab.base.values import canonical_json
-from nmfab.store.fingerprints import fingerprints, remembered, temporary_name, write_text
+from nmfab.store import hdf5
+from nmfab.store.fingerprints import fingerprints, remembered
+from nmfab.store.records import read_record, set_aside, write_record
 
 FIT = "_fit"  # the place, beside the tracks of a dataset, of what was learned over several
-SHARDS, FAILURES, PARTS = "shards", "failures", "parts.json"
-SCALARS = "scalars"  # the record of an artifact that has several numbers
-_log = logging.getLogger("nmfab.store.files")
+SHARDS, FAILURES, PARTS, MEMORY = "shards", "failures", "parts.json", "memory"
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # no fault of the file
 
 
 def encode(name):
@@ -64,6 +61,37 @@ class Store:
             return []
         return sorted(decode(f.name) for f in folder.iterdir() if f.is_dir() and f.name != FIT)
 
+    def sample(self, node, most):
+        """Return (provenance, bytes) of some artifacts of a node, from at most `most` files."""
+        for folder in (node, SHARDS):
+            found = _sizes(islice(self.folder.glob(f"*/*/{folder}/*.h5"), most), node)
+            if found:
+                return found
+        return []
+
+
+def _sizes(files, node):
+    found = []
+    for path in files:
+        header = _attempt(path, hdf5.read_header, path)
+        for provenance in header.artifacts.values() if header else ():
+            if provenance["node"] == node:
+                found.append((provenance, path.stat().st_size / len(header.artifacts)))
+    return found
+
+
+def _attempt(path, look, *arguments):
+    """Return what `look` makes of a file, or None where the file is gone or had to be set aside."""
+    try:
+        return look(*arguments)
+    except FileNotFoundError:
+        return None  # another process was here first
+    except Exception as error:  # whatever a damaged file makes of itself
+        if getattr(error, "errno", None) in _SCARCE:
+            raise StoreError(f"{path} cannot be opened: {error}") from error
+        set_aside(path, error)
+        return None
+
 
 class Place:
     """What is kept for one track: artifacts, shards, failures, fingerprints of its parts."""
@@ -73,70 +101,86 @@ class Place:
         name = FIT if track == FIT else encode(track)
         self.folder = store.folder / encode(dataset) / name
         self._shards = {}  # shard file -> its keys
+        self._lost = set()  # files that could not be read, for where they cannot be renamed either
         self._pending = {}  # key -> (arrays, provenance), small artifacts not yet in a shard
         self._reading = None  # the shard open for reading: scores are read one after the other
 
+    # -- reading ------------------------------------------------------------------------------
+
     def has(self, node, key):
-        """Tell whether the artifact of `node` under `key` exists."""
-        if node.small:
-            return key in self._pending or self._shard_of(key) is not None
-        return self._file(node, key).is_file()
+        """Tell whether there is a file for the artifact of `node` under `key`."""
+        return (node.small and key in self._pending) or self.path(node, key) is not None
 
     def read(self, node, key):
-        """Return an artifact's arrays, or None where it is absent or had to be set aside.
-
-        An artifact that cannot be read as it was written is reported, renamed to ``*.broken`` and
-        from then on absent.
-        """
+        """Return an artifact's arrays, or None where it is absent or had to be set aside."""
         if key in self._pending:
             return dict(self._pending[key][0])
-        path = self.path(node, key)
-        if path is None:
-            return None
-        try:
-            if node.small:
-                return _read_group(self._open_shard(path)[key])
-            with _open(path) as file:
-                return _read_group(file)
-        except (OSError, KeyError, ValueError, StoreError) as error:
-            self._set_aside(path, error)
-            return None
+        return self._first(node, key, self._arrays)
 
     def provenance(self, node, key):
         """Return how an artifact came to be, or None where it is absent or unreadable."""
         if key in self._pending:
             return self._pending[key][1]
-        path = self.path(node, key)
-        if path is None:
-            return None
-        try:
-            with _open(path) as file:
-                return json.loads((file[key] if node.small else file).attrs["provenance"])
-        except (OSError, KeyError, ValueError) as error:
-            self._set_aside(path, error)
-            return None
+        return self._first(node, key, self._provenance)
 
     def provenances(self, node_name):
         """Return ``{key: provenance}`` of all artifacts of a node here, small or not."""
         found = {}
-        for path in sorted((self.folder / node_name).glob("*.h5")):
-            for provenance in self.provenances_in(path):
-                found[path.stem] = provenance
-        for path in self._shard_files():
-            for provenance in self.provenances_in(path, grouped=True):
+        for path in (*sorted((self.folder / node_name).glob("*.h5")), *self._shard_files()):
+            header = self._attempt(path, hdf5.read_header, path)
+            for key, provenance in header.artifacts.items() if header else ():
                 if provenance["node"] == node_name:
-                    found[provenance["key"]] = provenance
+                    found[key] = provenance
         return found
 
-    def provenances_in(self, path, grouped=False):
-        """Return the provenance of a file's artifact, or of all those of a shard (`grouped`)."""
-        try:
-            with _open(path) as file:
-                groups = file.values() if grouped else [file]
-                return [json.loads(group.attrs["provenance"]) for group in groups]
-        except (OSError, KeyError, ValueError) as error:
-            self._set_aside(path, error)
-            return []
+    def path(self, node, key):
+        """Return the file that holds an artifact, or None where there is none."""
+        if node.small:
+            return self._shard_of(key)
+        path = self._file(node, key)
+        return path if path.is_file() and path not in self._lost else None
+
+    def close(self):
+        """Close the shard that is open for reading, if any."""
+        if self._reading is not None:
+            self._reading[2].close()
+            self._reading = None
+
+    def _first(self, node, key, look):
+        """Return what `look` gives of the first file that can be read, the newest shard first."""
+        while (path := self.path(node, key)) is not None:
+            found = self._attempt(path, look, path, node, key)
+            if found is not None:
+                return found
+        return None
+
+    def _attempt(self, path, look, *arguments):
+        found = _attempt(path, look, *arguments)
+        if found is None:
+            self.close()
+            self._shards.pop(path, None)
+            self._lost.add(path)
+        return found
+
+    def _arrays(self, path, node, key):
+        if node.small:
+            header, file = self._open_shard(path)
+            return hdf5.arrays_in(file, header, key, node.name)
+        header, file = hdf5.opened(path)
+        with file:
+            return hdf5.arrays_in(file, header, key, node.name)
+
+    def _provenance(self, path, node, key):
+        header = self._open_shard(path)[0] if node.small else hdf5.read_header(path)
+        return hdf5.provenance_in(header, key, node.name)
+
+    def _open_shard(self, path):
+        if self._reading is None or self._reading[0] != path:
+            self.close()
+            self._reading = (path, *hdf5.opened(path))
+        return self._reading[1:]
+
+    # -- writing ------------------------------------------------------------------------------
 
     def write(self, node, key, arrays, provenance):
         """Save an artifact; a small one waits for `flush`.
@@ -144,9 +188,9 @@ class Place:
         Raises
         ------
         StoreError
-            If an array is of a kind that HDF5 holds only by pickling.
+            If an array cannot be saved, or the file cannot be written.
         """
-        arrays = {name: _plain(name, value) for name, value in arrays.items()}
+        arrays = {name: hdf5.plain(name, value) for name, value in arrays.items()}
         provenance = {
             "node": node.name,
             "key": key,
@@ -156,42 +200,35 @@ class Place:
             **provenance,
             "host": platform.node(),
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "checksum": _checksum(arrays),
+            "checksum": hdf5.checksum(arrays),
         }
         if node.small:
             self._pending[key] = (arrays, provenance)
         else:
-            path = self._file(node, key)
-            _write(path, lambda file: _fill_group(file, arrays, provenance))
+            self._write_file(node, key, arrays, provenance)
         self._failure(key).unlink(missing_ok=True)
 
     def annotate(self, node, key, more):
         """Add to the provenance of an artifact that has a file of its own; its arrays stay."""
-        path = self._file(node, key)
-        with _open(path) as source:
-
-            def fill(file):
-                for name in source:
-                    source.copy(name, file)
-                told = json.loads(source.attrs["provenance"]) | more
-                file.attrs["provenance"] = json.dumps(told)
-
-            _write(path, fill)
+        provenance, arrays = self.provenance(node, key), self.read(node, key)
+        if arrays is not None:
+            self._write_file(node, key, arrays, provenance | more)
 
     def flush(self):
         """Write the small artifacts that wait into one shard."""
         if not self._pending:
             return
-        pending = self._pending
-
-        def fill(file):
-            for key, (arrays, provenance) in pending.items():
-                _fill_group(file.create_group(key), arrays, provenance)
-
         path = self.folder / SHARDS / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5"
-        _write(path, fill)
-        self._shards[path] = set(pending)
+        hdf5.write(path, self._pending, grouped=True)
+        self._shards[path] = set(self._pending)
         self._pending = {}
+
+    def _write_file(self, node, key, arrays, provenance):
+        path = self._file(node, key)
+        hdf5.write(path, {key: (arrays, provenance)}, grouped=False)
+        self._lost.discard(path)
+
+    # -- removing -----------------------------------------------------------------------------
 
     def remove(self, keys):
         """Remove the artifacts under `keys`; return how many there were, and their bytes."""
@@ -217,25 +254,27 @@ class Place:
         before = path.stat().st_size
         after = 0
         if kept:
+            artifacts = self._attempt(path, _artifacts, path, kept)
+            if artifacts is None:
+                return 0, 0
             rest = path.with_name(f"{path.stem[:20]}-{uuid.uuid4().hex[:12]}.h5")
-            with _open(path) as source:
-                _write(rest, lambda file: [source.copy(key, file) for key in sorted(kept)])
+            hdf5.write(rest, artifacts, grouped=True)
             after = rest.stat().st_size
         path.unlink()
         return removed, before - after
+
+    # -- records ------------------------------------------------------------------------------
 
     def write_failure(self, node, key, message, trace):
         """Record that a node could not be computed; never taken for a result."""
         record = {"node": node.name, "key": key, "message": message, "traceback": trace}
         record["time"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        write_text(self._failure(key), json.dumps(record, indent=1))
+        write_record(self._failure(key), record)
 
     def failure(self, key):
         """Return the message of a recorded failure, or None."""
-        try:
-            return json.loads(self._failure(key).read_text())["message"]
-        except (OSError, ValueError, KeyError):
-            return None
+        record = read_record(self._failure(key))
+        return record["message"] if record and record["key"] == key else None
 
     def fingerprints(self, parts=None):
         """Return ``{part: fingerprint}``, from the files or, without `parts`, as remembered.
@@ -253,25 +292,23 @@ class Place:
 
     def remember(self, name, value):
         """Keep a JSON value under a name of the caller's, beside the artifacts."""
-        write_text(self.folder / "memory" / f"{name}.json", json.dumps(value))
+        write_record(self._memory(name), {"name": name, "value": value})
 
     def recall(self, name):
         """Return what `remember` kept, or None."""
-        try:
-            return json.loads((self.folder / "memory" / f"{name}.json").read_text())
-        except (OSError, ValueError):
-            return None
+        record = read_record(self._memory(name))
+        return record["value"] if record and record["name"] == name else None
 
-    def path(self, node, key):
-        """Return the file that holds an artifact, or None where there is none."""
-        path = self._shard_of(key) if node.small else self._file(node, key)
-        return path if path is not None and path.is_file() else None
+    # -- names --------------------------------------------------------------------------------
 
     def _file(self, node, key):
         return self.folder / node.name / f"{key}.h5"
 
     def _failure(self, key):
         return self.folder / FAILURES / f"{key}.json"
+
+    def _memory(self, name):
+        return self.folder / MEMORY / f"{name}.json"
 
     def _shard_files(self):
         return sorted((self.folder / SHARDS).glob("*.h5"))
@@ -287,114 +324,23 @@ class Place:
         return None
 
     def _keys_of(self, path):
+        if path in self._lost:
+            return set()
         if path not in self._shards:
-            try:
-                with _open(path) as file:
-                    self._shards[path] = set(file)
-            except (OSError, ValueError) as error:
-                self._set_aside(path, error)
+            # small files: what a run counts as there can be read
+            header = self._attempt(path, hdf5.verified_header, path)
+            if header is None:
                 return set()
+            self._shards[path] = set(header.artifacts)
         return self._shards[path]
 
-    def _open_shard(self, path):
-        if self._reading is None or self._reading[0] != path:
-            self.close()
-            self._reading = (path, _open(path))
-        return self._reading[1]
 
-    def close(self):
-        """Close the shard that is open for reading, if any."""
-        if self._reading is not None:
-            self._reading[1].close()
-            self._reading = None
-
-    def _set_aside(self, path, error):
-        self.close()
-        self._shards.pop(path, None)
-        aside = path.with_suffix(".broken")
-        if path.is_file():
-            os.replace(path, aside)
-        _log.warning(
-            "%s cannot be read (%s): set aside as %s, to be computed again", path, error, aside.name
-        )
-
-
-def _open(path):
-    import h5py
-
-    return h5py.File(path, "r", locking=False)
-
-
-def _write(path, fill):
-    import h5py
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    try:
-        with h5py.File(temporary, "w", locking=False) as file:
-            fill(file)
-            file.flush()
-        os.replace(temporary, path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _plain(name, value):
-    array = np.asarray(value)
-    if name == SCALARS:
-        raise StoreError(f"an array cannot be called {name!r}: the numbers of an artifact are")
-    if array.dtype.kind not in "biufcU":
-        raise StoreError(
-            f"array {name!r} of type {array.dtype} cannot be saved: use numbers, booleans or text"
-        )
-    return array
-
-
-def _fill_group(group, arrays, provenance):
-    import h5py
-
-    numbers = {n: a for n, a in arrays.items() if a.ndim == 0 and a.dtype.kind in "iuf"}
-    if len(numbers) > 1:  # as one record: fifty scores are read as fast as one
-        record = np.zeros((), dtype=[(name, number.dtype) for name, number in numbers.items()])
-        for name, number in numbers.items():
-            record[name] = number
-        group.create_dataset(SCALARS, data=record)
-        arrays = {name: array for name, array in arrays.items() if name not in numbers}
-    for name, array in arrays.items():
-        if array.dtype.kind == "U":
-            group.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
-        else:
-            group.create_dataset(name, data=array)
-    group.attrs["provenance"] = json.dumps(provenance)
-
-
-def _read_group(group):
-    import h5py
-
-    arrays = {}
-    for name, data in group.items():
-        if name == SCALARS:
-            record = data[()]
-            arrays.update((number, record[number]) for number in record.dtype.names)
-            continue
-        text = h5py.check_string_dtype(data.dtype) is not None
-        arrays[name] = np.asarray(data.asstr()[()], dtype=str) if text else data[()]
-    expected = json.loads(group.attrs["provenance"])["checksum"]
-    if _checksum(arrays) != expected:
-        raise StoreError("its checksum does not fit")
-    return arrays
-
-
-def _checksum(arrays):
-    total = hashlib.blake2b(digest_size=16)
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name])
-        if array.dtype.kind == "U":
-            content = canonical_json(array.tolist()).encode()
-        else:
-            content = np.ascontiguousarray(array).data
-        total.update(f"{name}{array.shape}".encode())
-        total.update(content)
-    return total.hexdigest()
+def _artifacts(path, keys):
+    """Return ``{key: (arrays, provenance)}`` of some artifacts of a shard."""
+    header, file = hdf5.opened(path)
+    with file:
+        return {
+            key: (hdf5.arrays_in(file, header, key, told["node"]), told)
+            for key, told in header.artifacts.items()
+            if key in keys
+        }

@@ -6,12 +6,11 @@ this machine, the memory tells what they were. The paths themselves are not kept
 """
 
 import hashlib
-import json
 import os
-import uuid
 
 from nmfab.base.errors import StoreError
 from nmfab.base.types import file_digest
+from nmfab.store.records import read_record, write_record
 
 
 def fingerprints(memory, parts):
@@ -33,7 +32,7 @@ def fingerprints(memory, parts):
     digests = {tuple(file[:3]): file[3] for files in known.values() for file in files}
     now = {name: [_file(path, digests) for path in part.files] for name, part in parts.items()}
     if now != known:
-        write_text(memory, json.dumps(now, indent=1))
+        write_record(memory, now)
     return {name: _join(files) for name, files in now.items()}
 
 
@@ -42,24 +41,9 @@ def remembered(memory):
     return {name: _join(files) for name, files in _load(memory).items()}
 
 
-def write_text(path, text):
-    """Write a small file under a temporary name and rename it: it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
-def temporary_name(path):
-    """Return a name beside `path` that no other process uses and no reader looks for."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-
-
 def _load(memory):
-    try:
-        return json.loads(memory.read_text())
-    except (OSError, ValueError):
-        return {}
+    found = read_record(memory)
+    return found if isinstance(found, dict) else {}
 
 
 def _file(path, digests):

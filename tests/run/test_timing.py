@@ -15,8 +15,8 @@ def timings(experiment):
     """Return the timing in the provenance of each factorization, by track and key."""
     place = {}
     for path in sorted((experiment.cache / "toy").glob("toy/*/nmf.factorize/*.h5")):
-        store = Store(experiment.cache, "toy").place("toy", path.parts[-3])
-        (told,) = store.provenances_in(path)
+        track = Store(experiment.cache, "toy").place("toy", path.parts[-3])
+        told = track.provenances("nmf.factorize")[path.stem]
         place[path.parts[-3], path.stem] = told.get("timing")
     return place
 

@@ -71,9 +71,7 @@ def test_objects_are_refused_rather_than_pickled(place):
 
 
 def test_no_temporary_file_is_left_when_writing_fails(place, monkeypatch):
-    monkeypatch.setattr(
-        "nmfab.store.files._fill_group", lambda *_: (_ for _ in ()).throw(OSError("full"))
-    )
+    monkeypatch.setattr("nmfab.store.hdf5._fill", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(StoreError, match="full"):
         write(place, BIG, "k")
     assert not [path for path in place.folder.rglob("*") if path.is_file()]
