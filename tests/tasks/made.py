@@ -1,0 +1,174 @@
+"""Tracks given as arrays, for tests of tasks: written to files, and run node by node from there."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from nmfab.base.errors import DataError
+from nmfab.base.types import Part, Track
+from nmfab.datasets import DATASETS, Dataset, Status
+from nmfab.run.graph import Graph
+from nmfab.run.pipeline import TrackPipeline
+from nmfab.store.files import Store
+from nmfab.tasks import TASKS
+
+
+def _read(path):
+    with np.load(path) as file:
+        return {name: file[name] if file[name].ndim else file[name].item() for name in file.files}
+
+
+class Made(Dataset):
+    """``FOLDER/TRACK/PART.npz``; isolated notes lie in ``isolated/INSTRUMENT_NNN``."""
+
+    name, version = "made", 1
+
+    def status(self):
+        return Status("installed", "made by a test")
+
+    def _tracks(self):
+        return sorted(path for path in self.folder.iterdir() if path.name != "isolated")
+
+    def track_ids(self, needs=(), subset=None):
+        if subset is not None and subset.startswith("isolated"):
+            return self.isolated_ids(subset.partition("/")[2] or None)
+        return [
+            path.name
+            for path in self._tracks()
+            if all((path / f"{part}.npz").is_file() for part in needs)
+        ]
+
+    def isolated_ids(self, instrument=None):
+        found = sorted((self.folder / "isolated").glob(f"{instrument or '*'}_*"))
+        return [f"isolated/{path.name}" for path in found]
+
+    def load(self, track_id):
+        files = sorted((self.folder / track_id).glob("*.npz"))
+        if not files:
+            raise DataError(f"there is no track {track_id}")
+        parts = {path.stem: Part((path,), partial(_read, path)) for path in files}
+        return Track(self.name, track_id, parts)
+
+
+class Subsets(Made):
+    """Tracks of the subset train begin with ``train``."""
+
+    name = "subsets"
+    subsets = ("train", "valid", "test")
+
+    def subset_ids(self, subset):
+        return [track for track in super().track_ids() if track.startswith(subset)]
+
+    def track_ids(self, needs=(), subset=None):
+        found = super().track_ids(needs)
+        return found if subset is None else [t for t in found if t.startswith(subset)]
+
+
+class Annotated(Made):
+    """Sections by annotators 1 and 2, at two levels."""
+
+    name = "annotated"
+    annotators = (1, 2)
+    annotator = "better"
+    levels = ("upper", "lower")
+
+
+KNOWN = (Made, Subsets, Annotated)
+
+
+def register(monkeypatch):
+    """Make the datasets known for as long as a test lasts."""
+    DATASETS.names()
+    for cls in KNOWN:
+        monkeypatch.setitem(DATASETS._components, cls.name, cls)
+
+
+def write(folder, track, **parts):
+    """Write the parts of a track, each a dict of arrays."""
+    place = Path(folder) / track
+    place.mkdir(parents=True, exist_ok=True)
+    for name, arrays in parts.items():
+        np.savez(place / f"{name}.npz", **arrays)
+
+
+class Bench:
+    """One task on made-up data: arrays, keys and scores of any setting, node by node.
+
+    Parameters
+    ----------
+    task : str
+        Its name.
+    root : Path
+        Holds ``data/DATASET`` and ``store``.
+    **base : Any
+        Parameters of every setting, over the task's defaults.
+    """
+
+    def __init__(self, task, root, dataset="made", **base):
+        self.task, self.root, self.base = TASKS[task](), Path(root), base
+        self.dataset = DATASETS[dataset]([self.root / "data"])
+        self._pipelines, self._kept = {}, []
+
+    def parameters(self, **given):
+        defaults = {name: param.default for name, param in self.task.params.items()}
+        return {"dataset": self.dataset.name, **defaults, **self.base, **given}
+
+    def graph(self, **given):
+        return Graph(self.task, self.parameters(**given))
+
+    def nodes(self, **given):
+        """Return the nodes of a setting by name."""
+        return self.graph(**given).nodes
+
+    def recipe(self, node, **given):
+        """Return what of a node's key no track changes."""
+        graph = self.graph(**given)
+        return graph.recipe(graph.nodes[node])
+
+    def pipeline(self, track="song", store="store"):
+        if (track, store) not in self._pipelines:
+            self._pipelines[track, store] = TrackPipeline(
+                Store(self.root / store, "made"), self.dataset, track
+            )
+        return self._pipelines[track, store]
+
+    def anew(self):
+        """Forget what is in memory, as another process would: files may have changed."""
+        for pipeline in self._pipelines.values():
+            pipeline.place.flush()
+        self._pipelines.clear()
+
+    def keys(self, track="song", **given):
+        """Return the key of every node of a setting."""
+        graph, pipeline = self.graph(**given), self.pipeline(track)
+        return {name: pipeline.key(graph, name) for name in graph.order()}
+
+    def arrays(self, node, track="song", store="store", **given):
+        """Return the arrays of a node, computed where they are not kept."""
+        return self.pipeline(track, store).get(self.graph(**given), node)
+
+    def scores(self, track="song", **given):
+        """Return the scores of a setting."""
+        graph = self.graph(**given)
+        return {
+            name: float(value)
+            for name, value in self.pipeline(track).get(graph, graph.target.name).items()
+        }
+
+    def sound(self, track="song", **given):
+        """Return the sound of the estimates."""
+        graph, pipeline = self.graph(**given), self.pipeline(track)
+        pipeline.get(graph, graph.target.name)
+        return pipeline.unsaved(graph, self.task.sound_node(graph.parameters))
+
+
+def same(first, second):
+    """Tell whether two nodes' arrays are equal, bit by bit, but for seconds and curves."""
+    names = {name for name in (*first, *second) if name not in ("seconds", "loss", "kkt")}
+    return all(
+        name in first and name in second and np.array_equal(first[name], second[name])
+        if np.asarray(first.get(name)).dtype.kind not in "fc"
+        else name in second and np.array_equal(first[name], second[name], equal_nan=True)
+        for name in names
+    )
