@@ -1,4 +1,4 @@
-"""The version of every component and every part of a track is in the key of the nodes that use it."""
+"""The version of every component and every part of a track is in the key of what uses it."""
 
 import numpy as np
 import pytest
@@ -160,8 +160,8 @@ def test_what_a_dictionary_learns_from_is_in_its_key(transcription, tmp_path, pa
     bench = made.Bench("transcription", tmp_path, **{**transcription.base, **DICTIONARY})
     folder = tmp_path / "data" / "made"
     made.write(folder, "song", **played([(0.2, 0.5, 60)], 2.0))
-    for pitch in (60, 67):
-        made.write(folder, f"isolated/piano_{pitch}", **played([(0.1, 0.5, pitch)], 0.7))
+    for number in (60, 67):
+        made.write(folder, f"isolated/piano_{number}", **played([(0.1, 0.5, number)], 0.7))
     before = bench.keys()
     first = bench.arrays("nmf.dictionary")
     made.write(folder, "isolated/piano_67", **{part: played([(0.1, 0.3, 67)], 0.7)[part]})
