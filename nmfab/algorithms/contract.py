@@ -12,7 +12,7 @@ from nmfab.base.registry import Registry
 ALGORITHMS = Registry("algorithm", "nmfab.algorithms")
 
 # Keywords that the frame fills by itself: they are no parameters of the algorithm's own.
-RESERVED = ("beta", "n_iter", "update_W")
+RESERVED = ("beta", "n_iter", "fixed")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def algorithm(
     The function is called ``function(V, W, H, *, beta=..., ...)`` and yields ``W, H`` (or
     ``W, H, loss``) after each iteration, H having been updated before W. The frame around it draws
     the start, divides V by its mean, counts, measures, stops and checks. An algorithm that takes
-    the keyword ``update_W`` can be given fixed templates.
+    the keyword ``fixed`` can hold templates: the first ``fixed`` columns of W stay as given.
 
     Parameters
     ----------

@@ -230,7 +230,7 @@ def _loop(algorithm, data, settings):
         betas=[read["beta"] for read in settings],
         stop=parse_stop(settings[0]["stop"]),
         batched=batched,
-        of_W=data.templates is None,
+        fixed=0 if data.templates is None else data.templates.shape[1],
         ranks=[read.get("rank") for read in settings] if "rank" in algorithm.batch else None,
     )
     return loop, [filled for _, filled in starts]
@@ -255,7 +255,7 @@ def _options(algorithm, data, settings):
         for name, value in each[0].items()
     }  # fmt: skip
     if data.templates is not None:
-        options["update_W"] = False
+        options["fixed"] = data.templates.shape[1]
     return options
 
 

@@ -55,18 +55,18 @@ class Loop:
         One for each problem.
     stop : Stop
     batched : bool
-    of_W : bool
-        False where W is held fixed: the residual then looks at H alone.
+    fixed : int
+        The first `fixed` columns of W are held: the residual looks at the others and at H.
     ranks : list of int, optional
         Where those of a batch may differ: components that follow are padding, and cut off.
     """
 
     def __init__(
         self, algorithm, V, factors, options, *,
-        betas, stop, batched=False, of_W=True, ranks=None,
+        betas, stop, batched=False, fixed=0, ranks=None,
     ):  # fmt: skip
         self.algorithm, self.V, self.factors, self.options = algorithm, V, factors, options
-        self.betas, self.stop, self.batched, self.of_W = betas, stop, batched, of_W
+        self.betas, self.stop, self.batched, self.fixed = betas, stop, batched, fixed
         self.ranks = ranks
         self.due = _checkpoints(stop.kkt is not None)  # iterations to measure at
         self.seconds = 0.0
@@ -205,7 +205,7 @@ class Loop:
                     f"{iteration}, expected {self.shapes[b][0]} and {self.shapes[b][1]}"
                 )
             W, H = _like(self.V, W), _like(self.V, H)
-            loss, kkt = measure(self.V, W, H, self.betas[b], of_W=self.of_W)
+            loss, kkt = measure(self.V, W, H, self.betas[b], fixed=self.fixed)
             point = {"loss": loss, "kkt": kkt}
             if len(model) == 3:
                 point["objective"] = float(model[2])

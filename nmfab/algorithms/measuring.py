@@ -27,12 +27,12 @@ from nmfab.engine.torch_crew import flushing
 BLOCK, GPU_BLOCK = 1 << 20, 1 << 26
 
 
-def measure(V, W, H, beta, *, of_W=True):
+def measure(V, W, H, beta, *, fixed=0):
     """Return `divergence` and `stationarity` of V and W·H.
 
     Parameters
     ----------
-    V, W, H, beta, of_W
+    V, W, H, beta, fixed
         See `nmfab.base.divergence.stationarity`.
 
     Returns
@@ -44,9 +44,10 @@ def measure(V, W, H, beta, *, of_W=True):
     with _flushing(X):
         loss, of_B, of_A = _looked_at(X, B, At, beta)
         sides = [(At, of_A, B.T), (B.T, of_B, At)]
-        of_H = sides[by_columns]
         whole = _whole(At, of_A, B.T, beta)  # Σ (WH)^β: the same for both
-        decrease = max(_missing(*side, beta) for side in (sides if of_W else [of_H]))
+        decrease = _missing(*sides[by_columns], beta)
+        if fixed < W.shape[1]:
+            decrease = max(decrease, _missing(*sides[not by_columns], beta, fixed))
     return loss, relative(decrease, whole)
 
 
@@ -75,14 +76,15 @@ def _looked_at(X, B, At, beta):
     return loss, [part.T for part in joined], of_A
 
 
-def _missing(factor, found, other, beta):
-    """Return the numerator of a factor's residual."""
+def _missing(factor, found, other, beta, fixed=0):
+    """Return the numerator of the residual of a factor's rows after the first `fixed`."""
     if beta == 2:
         (gradient,) = found
     elif beta == 1:
         gradient = other.sum(-1).reshape(-1, 1) - found[0]
     else:
         gradient = found[1] - found[0]
+    factor, gradient = factor[fixed:], gradient[fixed:]
     return missing(factor, gradient, factor.mean(-1).reshape(-1, 1))
 
 

@@ -1,5 +1,7 @@
 """The algorithms of nn_fac, called one iteration at a time: they keep nothing between two."""
 
+from functools import partial
+
 import numpy as np
 
 from nmfab.algorithms.contract import algorithm
@@ -14,45 +16,46 @@ def _skip(params):
 
 
 @algorithm("nnfac_mu", version=1, skip=_skip)
-def nnfac_mu(V, W, H, *, beta=1.0, update_W=True):
+def nnfac_mu(V, W, H, *, beta=1.0, fixed=0):
     """Multiplicative updates of nn_fac (Févotte and Idier 2011), H before W, no tolerance.
 
     nn_fac holds every entry at 1e-12 or above, and divides by W·H as it is: the start is raised to
     the same floor, or a zero in it would give NaN. nn_fac computes its loss at every iteration,
-    which is part of its time.
+    which is part of its time. It holds all templates or none: where some are held, it updates all,
+    and these are put back, which is the update of the others by themselves.
     """
-    W, H = np.maximum(W, NN_FAC_FLOOR), np.maximum(H, NN_FAC_FLOOR)
-    return _iterate(V, W, H, "mu", beta, update_W)
+    raised = np.maximum(W, NN_FAC_FLOOR), np.maximum(H, NN_FAC_FLOOR)
+    return _iterate(V, *raised, "mu", beta, W[:, :fixed].copy())
 
 
 @algorithm("nnfac_hals", version=1, betas=(2,))
-def nnfac_hals(V, W, H, *, update_W=True):
+def nnfac_hals(V, W, H, *, fixed=0):
     """HALS of nn_fac (Gillis and Glineur 2012), H before W, no tolerance.
 
     Each iteration solves for a factor by up to 100 passes over its rows, or until they change it
-    by less than 1e-8 in squared norm (nn_fac's constants, V having mean 1).
+    by less than 1e-8 in squared norm (nn_fac's constants, V having mean 1). nn_fac holds all
+    templates or none: where some are held, it is given what they leave of V for the others.
     """
-    return _iterate(V, W, H, "hals", 2, update_W)
+    return _iterate(V, W, H, "hals", 2, W[:, :fixed].copy())
 
 
-def _iterate(V, W, H, rule, beta, update_W):
+def _iterate(V, W, H, rule, beta, held):
     from nn_fac.nmf import compute_nmf  # here, not in the generator, where it would be timed
 
-    return _iterations(compute_nmf, V, W, H, rule, beta, update_W)
+    one = partial(compute_nmf, n_iter_max=1, tol=0, update_rule=rule, beta=beta, update_order="VU")
+    return _iterations(one, V, W, H, rule == "hals", held)
 
 
-def _iterations(compute_nmf, V, W, H, rule, beta, update_W):
+def _iterations(one, V, W, H, one_by_one, held):
+    rank, fixed = W.shape[1], held.shape[1]
+    some = 0 < fixed < rank
     while True:
-        W, H = compute_nmf(
-            V,
-            W.shape[1],
-            W,
-            H,
-            n_iter_max=1,
-            tol=0,
-            update_rule=rule,
-            beta=beta,
-            fixed_modes=[not update_W, False],
-            update_order="VU",
-        )
+        all_held = fixed >= rank or (some and one_by_one)
+        W, H = one(V, rank, W, H, fixed_modes=[all_held, False])
+        if some and one_by_one:
+            rest = V - held @ H[:fixed]
+            free, _ = one(rest, rank - fixed, W[:, fixed:], H[fixed:], fixed_modes=[False, True])
+            W = np.hstack([held, free])
+        elif some:
+            W[:, :fixed] = held
         yield W, H

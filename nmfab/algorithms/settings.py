@@ -206,8 +206,8 @@ def _refused_stop(algorithm, stop):
 
 
 def _refused_use(algorithm, templates, needs):
-    if templates and "update_W" not in algorithm.defaults:
-        return f"{algorithm.name} cannot hold templates fixed: it takes no keyword update_W"
+    if templates and "fixed" not in algorithm.defaults:
+        return f"{algorithm.name} cannot hold templates fixed: it takes no keyword fixed"
     lacking = [name for name in needs if algorithm.kind and not hasattr(algorithm.kind, name)]
     if lacking:
         return f"the factorization that {algorithm.name} yields has no {' and no '.join(lacking)}"

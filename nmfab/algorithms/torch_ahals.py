@@ -24,7 +24,7 @@ DELAY = 20
     batch=("seed", "init", "rank"),
     monotone=False,
 )
-def torch_ahals(V, W, H, *, inner=4, update_W=True):
+def torch_ahals(V, W, H, *, inner=4, fixed=0):
     """Minimize ‖V − WH‖² by HALS from points extrapolated along the last steps.
 
     Ang and Gillis, "Accelerating nonnegative matrix factorization algorithms using extrapolation",
@@ -32,8 +32,8 @@ def torch_ahals(V, W, H, *, inner=4, update_W=True):
     with several passes over the rows of a factor (Gillis and Glineur 2012): H is minimized over
     from Ĥ with Ŵ held fixed, Ĥ becomes [H + α (H − H_before)]₊, and the same for W. Where the error
     ‖V − W Ĥ‖² rises, the iteration is undone and α reduced, else α grows a little. The first 20
-    iterations are those of `torch_hals`, which choose the minimum that is then reached faster. With
-    W held fixed nothing is extrapolated.
+    iterations are those of `torch_hals`, which choose the minimum that is then reached faster.
+    Where all of W is held nothing is extrapolated.
 
     Parameters
     ----------
@@ -43,17 +43,17 @@ def torch_ahals(V, W, H, *, inner=4, update_W=True):
         The start.
     inner : int
         Passes over the rows of a factor for each pass over V, after the first 20.
-    update_W : bool
-        False holds W fixed.
+    fixed : int
+        The first `fixed` columns of W are held.
 
     Yields
     ------
     W, H
     """
     if V.device.type == "cpu":
-        return swept(V, W, H, inner, update_W, kind=Extrapolated)
+        return swept(V, W, H, inner, fixed, kind=Extrapolated)
     batched, W, H, _ = as_batch(W, H, 2)
-    states = _on_gpu(V, W, H, inner, update_W)
+    states = _on_gpu(V, W, H, inner, fixed)
     return states if batched else ((W[0], H[0]) for W, H in states)
 
 
@@ -68,9 +68,9 @@ class ExtrapolatedPiece(Piece):
         self.found = torch.empty_strided(state.shape, steps, dtype=state.dtype)
         self.kept = line_of(state), line_of(self.found), *steps
 
-    def lead(self, gram, inner, alpha):
+    def lead(self, gram, inner, alpha, fixed=0):
         """Minimize, extrapolate, and note the error: ‖V − WH‖² − ‖V‖², or its part."""
-        self.error = self.minimize(gram, inner, alpha)
+        self.error = self.minimize(gram, inner, alpha, fixed)
         if not self.descent:
             self._lead_on(gram, alpha)
 
@@ -113,21 +113,21 @@ class Extrapolated(Problem):
 
     def minimize_A(self, piece, gram):
         """See `Problem`."""
-        self._lead(piece, gram)
+        self._lead(piece, gram, self.fixed)
 
-    def _lead(self, piece, gram):
-        if not self.update_W:
+    def _lead(self, piece, gram, fixed=0):
+        if not self.updates_A:
             piece.lead(gram, self.inner, 0.0)
         elif self.count < DELAY:
-            piece.lead(gram, 1, 0.0)
+            piece.lead(gram, 1, 0.0, fixed)
         else:
-            piece.lead(gram, self.inner, self.alpha)
+            piece.lead(gram, self.inner, self.alpha, fixed)
 
     def iterate(self, each):
         """Minimize and extrapolate, then judge by the error."""
         super().iterate(each)
         of_B = [share.piece for share in self.shares]
-        if not self.update_W:
+        if not self.updates_A:
             each(ExtrapolatedPiece.accept, of_B)
             return
         error = sum(piece.error for piece in (self.pieces if self.of_columns else of_B))
@@ -143,7 +143,7 @@ class Extrapolated(Problem):
         self.count, self.error = self.count + 1, error
 
 
-def plain_updates(V, W, H, inner=4, update_W=True):
+def plain_updates(V, W, H, inner=4, fixed=0):
     """Iterate as `torch_ahals` does, all problems of a batch at once and row after row.
 
     Yields
@@ -151,16 +151,16 @@ def plain_updates(V, W, H, inner=4, update_W=True):
     W, H
     """
     state = State.of(W, H)
-    step = _plain_step(V, state, inner, update_W)
+    step = _plain_step(V, state, inner, fixed)
     while True:
         step()
         yield state.Wt.mT, state.H
 
 
-def _on_gpu(V, W, H, inner, update_W):
+def _on_gpu(V, W, H, inner, fixed):
     state = State.of(W, H)
-    builds = {"plain": lambda *copies: _plain_step(V, State(*copies), inner, update_W)}
-    problem = forms.about("torch_ahals", V, state[:2], H.shape[-2], inner, update_W)
+    builds = {"plain": lambda *copies: _plain_step(V, State(*copies), inner, fixed)}
+    problem = forms.about("torch_ahals", V, state[:2], H.shape[-2], inner, fixed)
     step = forms.iteration(builds, state, problem)
     while True:
         step()
@@ -193,27 +193,29 @@ class State(NamedTuple):
         )  # fmt: skip
 
 
-def _plain_step(V, state, inner, update_W):
+def _plain_step(V, state, inner, fixed):
     import torch
 
     Wt, H, ahead_W, ahead_H, alpha, ceiling, error, count = state
 
-    def minimized(rows, products, gram):
-        first = sweep_rows(rows.clone(), products, gram, 1)
-        more = sweep_rows(first.clone(), products, gram, inner - 1) if inner > 1 else first
-        return torch.where(count >= DELAY, more, first) if update_W else more
+    updates_W = fixed < H.shape[-2]
+
+    def minimized(rows, products, gram, fixed=0):
+        first = sweep_rows(rows.clone(), products, gram, 1, fixed)
+        more = sweep_rows(first.clone(), products, gram, inner - 1, fixed) if inner > 1 else first
+        return torch.where(count >= DELAY, more, first) if updates_W else more
 
     def step():
         started = count >= DELAY
         found_H = minimized(ahead_H, ahead_W @ V, ahead_W @ ahead_W.mT)
-        if not update_W:
+        if not updates_W:
             H.copy_(found_H)
             ahead_H.copy_(found_H)
             return
         now = torch.where(started, alpha, 0)
         ahead_H.copy_((found_H + now * (found_H - H)).clamp_(min=0))
         products, gram = (V @ ahead_H.mT).mT.contiguous(), ahead_H @ ahead_H.mT
-        found_W = minimized(ahead_W, products, gram)
+        found_W = minimized(ahead_W, products, gram, fixed)
         ahead_W.copy_((found_W + now * (found_W - Wt)).clamp_(min=0))
         quadratic = ((found_W @ found_W.mT).double() * gram.double()).sum((1, 2), keepdim=True)
         linear = (found_W * products).sum(2, keepdim=True).double().sum(1, keepdim=True)

@@ -15,7 +15,7 @@ from nmfab.engine.torch_sweep import Problem, as_batch, exponent, power, swept
     batch=("seed", "init", "beta", "rank"),
     monotone=False,
 )
-def torch_amu(V, W, H, *, beta=1.0, update_W=True):
+def torch_amu(V, W, H, *, beta=1.0, fixed=0):
     """Update H, then W, multiplicatively from points extrapolated along their last steps.
 
     Hien, Leplat and Gillis, "Block majorization minimization with extrapolation and application to
@@ -39,16 +39,16 @@ def torch_amu(V, W, H, *, beta=1.0, update_W=True):
         The start.
     beta : float, or ndarray [shape=(batch,)]
         Any real.
-    update_W : bool
-        False holds W fixed.
+    fixed : int
+        The first `fixed` columns of W are held.
 
     Yields
     ------
     W, H
     """
     if V.device.type != "cpu":
-        return _on_gpu(V, W, H, beta, update_W)
-    return swept(V, W, H, beta, update_W, kind=Extrapolated)
+        return _on_gpu(V, W, H, beta, fixed)
+    return swept(V, W, H, beta, fixed, kind=Extrapolated)
 
 
 class Extrapolated(Problem):
@@ -107,12 +107,12 @@ class Extrapolated(Problem):
         if self.fused:
             self.uphill += self.fused.multiply_A_ahead(sums, of_B, ahead, alpha)
             return
-        ratio, denominator = self.ratio_A(sums, of_B)
-        before, gradient = self.At.clone(), (1 - ratio).mul_(denominator)
-        self.At.copy_(ahead).mul_(power(ratio, self.gamma))
-        step = self.At - before
+        (ratio, denominator), ahead = self.ratio_A(sums, of_B), ahead[self.fixed :]
+        before, gradient = self.free_At.clone(), (1 - ratio).mul_(denominator)
+        self.free_At.copy_(ahead).mul_(power(ratio, self.gamma))
+        step = self.free_At - before
         self.uphill += float((step * gradient).sum())
-        torch.add(self.At, step.clamp_(min=0), alpha=alpha, out=ahead)
+        torch.add(self.free_At, step.clamp_(min=0), alpha=alpha, out=ahead)
 
 
 def _next(nu):
@@ -121,7 +121,7 @@ def _next(nu):
     return (nu - 1) / following, following
 
 
-def plain_updates(V, W, H, betas, update_W=True):
+def plain_updates(V, W, H, betas, fixed=0):
     """Iterate as `torch_amu` does, W·H of as many problems as fit at once.
 
     Yields
@@ -129,18 +129,18 @@ def plain_updates(V, W, H, betas, update_W=True):
     W, H
     """
     state = State.of(W, H)
-    step = _plain_step(V, state, betas, update_W)
+    step = _plain_step(V, state, betas, fixed)
     while True:
         step()
         yield state.Wt.mT, state.H
 
 
-def _on_gpu(V, W, H, beta, update_W):
+def _on_gpu(V, W, H, beta, fixed):
     batched, W, H, betas = as_batch(W, H, beta)
     state = State.of(W, H)
-    builds = {"plain": lambda *copies: _plain_step(V, State(*copies), betas, update_W)}
+    builds = {"plain": lambda *copies: _plain_step(V, State(*copies), betas, fixed)}
     different = tuple(sorted(set(betas)))
-    problem = forms.about("torch_amu", V, state[:2], H.shape[-2], different, update_W)
+    problem = forms.about("torch_amu", V, state[:2], H.shape[-2], different, fixed)
     step = forms.iteration(builds, state, problem)
     while True:
         step()
@@ -167,11 +167,11 @@ class State(NamedTuple):
         return cls(Wt, H, Wt.clone(), H.clone(), nu, torch.zeros_like(nu))
 
 
-def _plain_step(V, state, betas, update_W):
+def _plain_step(V, state, betas, fixed):
     import torch
 
     # which side's extrapolation ends one iteration late: see `torch_amu`
-    late = V.shape[0] > V.shape[1] and update_W
+    late = V.shape[0] > V.shape[1] and not fixed
     most = max(1, TOGETHER[V.device.type] // V.numel())
     groups = [(State(*(x[run] for x in state)), b) for run, b in runs(state.Wt, betas, most)]
 
@@ -183,14 +183,17 @@ def _plain_step(V, state, betas, update_W):
             one.nu.copy_(following)
             one.uphill.zero_()
             _lead(V, one.Wt.mT, one.H, one.before_H, early if late else alpha, beta, one.uphill)
-            if update_W:
-                _lead(V.mT, one.H.mT, one.Wt, one.before_W, alpha, beta, one.uphill)
+            if fixed < one.H.shape[-2]:
+                _lead(V.mT, one.H.mT, one.Wt, one.before_W, alpha, beta, one.uphill, fixed)
 
     return step
 
 
-def _lead(V, other, factor, before, alpha, beta, uphill):
-    """Update a factor from its extrapolation, in place; add gradient times step to `uphill`."""
+def _lead(V, other, factor, before, alpha, beta, uphill, fixed=0):
+    """Update a factor from its extrapolation, in place; add gradient times step to `uphill`.
+
+    The first `fixed` rows stay as they are.
+    """
     import torch
 
     ahead = factor + alpha.to(factor.dtype) * (factor - before).clamp_(min=0)
@@ -199,5 +202,5 @@ def _lead(V, other, factor, before, alpha, beta, uphill):
     limits = torch.finfo(factor.dtype)
     ratio = numerator.div_(denominator.clamp_(min=limits.tiny)).clamp_(max=limits.max)
     gradient = (1 - ratio).mul_(denominator)
-    factor.copy_(ahead.mul_(power(ratio, exponent(beta))))
+    factor[..., fixed:, :] = ahead.mul_(power(ratio, exponent(beta)))[..., fixed:, :]
     uphill.add_(gradient.mul_(factor - before).sum((-2, -1), keepdim=True))

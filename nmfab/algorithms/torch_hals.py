@@ -6,7 +6,7 @@ from nmfab.engine.torch_rows import sweep_rows, swept
 
 
 @algorithm("torch_hals", version=1, arrays="torch", betas=(2,), batch=("seed", "init", "rank"))
-def torch_hals(V, W, H, *, inner=1, update_W=True):
+def torch_hals(V, W, H, *, inner=1, fixed=0):
     """Minimize ‖V − WH‖² exactly over one row of H after another, then over W's columns.
 
     Cichocki and Phan, "Fast local algorithms for large scale nonnegative matrix and tensor
@@ -28,19 +28,19 @@ def torch_hals(V, W, H, *, inner=1, update_W=True):
         The start.
     inner : int
         Passes over the rows of a factor for each pass over V.
-    update_W : bool
-        False holds W fixed.
+    fixed : int
+        The first `fixed` columns of W are held.
 
     Yields
     ------
     W, H
     """
     if V.device.type == "cpu":
-        return swept(V, W, H, inner, update_W)
-    return _on_gpu(V, W, H, inner, update_W)
+        return swept(V, W, H, inner, fixed)
+    return _on_gpu(V, W, H, inner, fixed)
 
 
-def plain_updates(V, W, H, inner=1, update_W=True):
+def plain_updates(V, W, H, inner=1, fixed=0):
     """Iterate as `torch_hals` does, all problems of a batch at once and row after row.
 
     Yields
@@ -48,26 +48,26 @@ def plain_updates(V, W, H, inner=1, update_W=True):
     W, H
     """
     H, Wt = H.contiguous(), W.mT.contiguous()  # its rows are what is swept
-    step = _plain_step(V, Wt, H, inner, update_W)
+    step = _plain_step(V, Wt, H, inner, fixed)
     while True:
         step()
         yield Wt.mT, H
 
 
-def _plain_step(V, Wt, H, inner, update_W):
+def _plain_step(V, Wt, H, inner, fixed):
     def step():
         sweep_rows(H, Wt @ V, Wt @ Wt.mT, inner)
-        if update_W:
+        if fixed < H.shape[-2]:
             # H Vᵀ would read V against its order in memory
-            sweep_rows(Wt, (V @ H.mT).mT.contiguous(), H @ H.mT, inner)
+            sweep_rows(Wt, (V @ H.mT).mT.contiguous(), H @ H.mT, inner, fixed)
 
     return step
 
 
-def _on_gpu(V, W, H, inner, update_W):
+def _on_gpu(V, W, H, inner, fixed):
     state = W.mT.contiguous(), H.contiguous()
-    builds = {"plain": lambda Wt, H: _plain_step(V, Wt, H, inner, update_W)}
-    problem = forms.about("torch_hals", V, state, H.shape[-2], inner, update_W)
+    builds = {"plain": lambda Wt, H: _plain_step(V, Wt, H, inner, fixed)}
+    problem = forms.about("torch_hals", V, state, H.shape[-2], inner, fixed)
     step = forms.iteration(builds, state, problem)
     while True:
         step()

@@ -23,7 +23,7 @@ def _refused(p):
     skip=_refused,
     absent={"tf32": False},
 )
-def torch_mu(V, W, H, *, beta=1.0, update_W=True, tf32=False):
+def torch_mu(V, W, H, *, beta=1.0, fixed=0, tf32=False):
     """Multiply H, then W, by (N / P)^γ(β), majorization-minimization (Févotte and Idier 2011).
 
     With N = Wᵀ (V ∘ (WH)^(β−2)) and P = Wᵀ (WH)^(β−1) for H, and the like for W. `WH_FLOOR` times
@@ -45,8 +45,8 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True, tf32=False):
         The start.
     beta : float, or ndarray [shape=(batch,)]
         Any real.
-    update_W : bool
-        False holds W fixed.
+    fixed : int
+        The first `fixed` columns of W are held.
     tf32 : bool
         Let a GPU multiply float32 matrices as TF32, whose mantissa has 10 bits: faster, and other
         results. A CPU has none, and refuses.
@@ -56,7 +56,7 @@ def torch_mu(V, W, H, *, beta=1.0, update_W=True, tf32=False):
     W, H
     """
     if V.device.type != "cpu":
-        return updates(V, W, H, beta, update_W, tf32=tf32)
+        return updates(V, W, H, beta, fixed, tf32=tf32)
     if tf32:
         raise ComputationError("torch_mu.tf32 is a GPU's: use --device cuda, or leave it false")
-    return swept(V, W, H, beta, update_W)
+    return swept(V, W, H, beta, fixed)

@@ -109,7 +109,7 @@ def _project(other, values, flip):
     return (values @ other.T).T if flip else other @ values
 
 
-def stationarity(V, W, H, beta, *, of_W=True, WH=None):
+def stationarity(V, W, H, beta, *, fixed=0, WH=None):
     """Return the relative residual of the Karush-Kuhn-Tucker conditions at W, H.
 
     With G = P − N the gradient with respect to H (`gradient_parts`) and h_k the mean of row k of H,
@@ -120,23 +120,26 @@ def stationarity(V, W, H, beta, *, of_W=True, WH=None):
     where the gradient is positive, or by adding to each its own or its row's mean size where it is
     negative, relative to Σ (WH)^β. It is 0 exactly at stationary points (H ≥ 0, G ≥ 0, H ∘ G = 0),
     and changes neither with the scale of V nor with W diag(d), diag(1/d) H. The larger of r_H and
-    the same for Wᵀ is returned.
+    the same for Wᵀ is returned, whose numerator leaves out the columns of W that are held.
 
     Parameters
     ----------
-    V, W, H, beta, of_W, WH
-        See `gradient_parts`; without `of_W` (W held fixed) r_H is returned.
+    V, W, H, beta, WH
+        See `gradient_parts`.
+    fixed : int
+        The first `fixed` columns of W are held; where all are, r_H is returned.
 
     Returns
     -------
     float
         0 at a stationary point; of the order of 1 at a random one.
     """
-    residuals = []
-    for factor, negative, positive in gradient_parts(V, W, H, beta, of_W=of_W, WH=WH):
-        size = factor.mean(-1).reshape(-1, 1)
-        decrease = missing(factor, positive - negative, size)
-        residuals.append(relative(decrease, total(factor * positive)))
+    residuals, of_W = [], fixed < W.shape[1]
+    sides = gradient_parts(V, W, H, beta, of_W=of_W, WH=WH)
+    for (factor, negative, positive), held in zip(sides, (0, fixed), strict=False):
+        free, whole = factor[held:], total(factor * positive)
+        decrease = missing(free, (positive - negative)[held:], free.mean(-1).reshape(-1, 1))
+        residuals.append(relative(decrease, whole))
     return max(residuals)
 
 

@@ -138,7 +138,7 @@ class Fused:
         self.tiles_ahead = None
         self.real = self.At.dtype.type
         self.floor, self.tiny = self.real(WH_FLOOR), self.real(torch.finfo(like.dtype).tiny)
-        self.squared = problem.beta == 0
+        self.squared, self.fixed = problem.beta == 0, problem.fixed
         # the sums of A at β = 1, and what A is multiplied by where `update` reads it
         self.weights, self.inverse = np.ones((2, rank), self.real)
         self.nothing = np.zeros(rank)  # in place of sums of B, where none are wanted
@@ -175,17 +175,19 @@ class Fused:
         return float(uphill.sum())
 
     def multiply_A(self, sums, of_B):
-        """Multiply A by what has been gathered; see `Problem.step_A`."""
-        self.factors.multiply_A(self.At, *self._gathered(sums, of_B))
+        """Multiply what is free of A by what has been gathered; see `Problem.step_A`."""
+        self.factors.multiply_A(self.At[self.fixed :], *self._gathered(sums, of_B))
 
     def multiply_A_ahead(self, sums, of_B, ahead, alpha):
         """Update A from its extrapolation, and that too; return gradient times step."""
-        more = ahead.numpy(), self.real(alpha)
-        return self.factors.multiply_A_ahead(self.At, *self._gathered(sums, of_B), *more)
+        more = ahead.numpy()[self.fixed :], self.real(alpha)
+        at = self.At[self.fixed :]
+        return self.factors.multiply_A_ahead(at, *self._gathered(sums, of_B), *more)
 
     def _gathered(self, sums, of_B):
         of_B = self.nothing if self.squared else of_B
-        return sums[0], sums[-1], of_B, self.tiny, self.squared
+        free = slice(self.fixed, None)
+        return sums[0][free], sums[-1][free], of_B[free], self.tiny, self.squared
 
     def calls(self, block, gathered, scratch):
         """Return the arguments of `update` and of `gather` for a block: its memory stays."""

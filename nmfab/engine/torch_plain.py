@@ -10,20 +10,20 @@ from nmfab.engine.torch_sweep import exponent
 TOGETHER = {"cpu": 1 << 18, "cuda": 1 << 28}
 
 
-def plain_updates(V, W, H, beta, update_W=True):
+def plain_updates(V, W, H, beta, fixed=0):
     """Iterate as `torch_mu` does, W·H of as many problems as fit at once; W and H are overwritten.
 
     Yields
     ------
     W, H
     """
-    step = plain_step(V, W, H, beta, update_W)
+    step = plain_step(V, W, H, beta, fixed)
     while True:
         step()
         yield W, H
 
 
-def plain_step(V, W, H, beta, update_W=True):
+def plain_step(V, W, H, beta, fixed=0):
     """Return a function that does one iteration of `plain_updates` at each call."""
     most = max(1, TOGETHER[W.device.type] // V.numel())
     groups = [(W[run], H[run], b) for run, b in runs(W, beta, most)]
@@ -31,9 +31,10 @@ def plain_step(V, W, H, beta, update_W=True):
     def step():
         for w, h, b in groups:
             multiply(h, *parts(V, w, h, b), exponent(b))
-            if update_W:
+            if fixed < W.shape[-1]:
                 # Vᵀ ≈ Hᵀ Wᵀ: the same update, of Wᵀ
-                multiply(w.mT, *parts(V.mT, h.mT, w.mT, b), exponent(b))
+                free = (x[..., fixed:, :] for x in (w.mT, *parts(V.mT, h.mT, w.mT, b)))
+                multiply(*free, exponent(b))
 
     return step
 

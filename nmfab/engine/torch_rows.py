@@ -38,12 +38,12 @@ class Piece:
         copy = rows.new_empty(rows.shape[1], 0) if columns is None else columns
         self.copied, self.real = copy.numpy(), copy.numpy().dtype.type
 
-    def minimize(self, gram, inner, alpha=0.0):
-        """Pass `inner` times over the rows; `gram` is that of the other factor."""
+    def minimize(self, gram, inner, alpha=0.0, fixed=0):
+        """Pass `inner` times over the rows after the `fixed`; `gram` is the other factor's."""
         if self.descent:
-            more = self.copied, gram.numpy(), inner, self.real(alpha)
+            more = self.copied, gram.numpy(), inner, fixed, self.real(alpha)
             return self.descent.minimize(*self.strided, self.kept, *more)
-        sweep_rows(self.rows, self.products, gram, inner)
+        sweep_rows(self.rows, self.products, gram, inner, fixed)
         self.copy()
 
     def copy(self):
@@ -89,14 +89,16 @@ class Problem:
     cuts : tuple of list of (first, last)
         The rows of B, and the columns of Aᵀ, of each thread.
     inner : int
-    update_W : bool
+    fixed : int
+        Components of A, the first, that are held.
     """
 
     piece = Piece
 
-    def __init__(self, X, B, At, of_columns, cuts, inner, update_W):
+    def __init__(self, X, B, At, of_columns, cuts, inner, fixed):
         self.X, self.B, self.At, self.A = X, B, At, At.mT.contiguous()
-        self.of_columns, self.inner, self.update_W = of_columns, inner, update_W
+        self.of_columns, self.inner, self.fixed = of_columns, inner, fixed
+        self.updates_A = fixed < len(At)
         self.gram = At @ self.A
         of_B, of_A = cuts
         self.shares = [Share(self, *cut) for cut in of_B]
@@ -106,7 +108,7 @@ class Problem:
 
     def iterate(self, each):
         """Do one iteration; ``each(function, members)`` calls it with every share or piece."""
-        if not self.update_W:
+        if not self.updates_A:
             if not self.started:  # A stays, and so do its products
                 each(Share.project, self.shares)
             each(self.minimize_B, self.shares)
@@ -126,7 +128,7 @@ class Problem:
 
     def minimize_A(self, piece, gram):
         """Minimize over a piece of A; the gram is that of B."""
-        piece.minimize(gram, self.inner)
+        piece.minimize(gram, self.inner, fixed=self.fixed)
 
     def _sweep(self, share):
         share.project()
@@ -165,15 +167,16 @@ class Sweeps:
         The starts; components at the end that are zero everywhere are left out.
     inner : int
         Passes over the rows of a factor in each iteration.
-    update_W : bool
+    fixed : int
+        The first `fixed` columns of W are held.
     kind : type
         Of the problems.
     """
 
-    def __init__(self, V, W, H, inner, update_W, kind=Problem):
+    def __init__(self, V, W, H, inner, fixed, kind=Problem):
         import torch
 
-        self.by_columns = V.shape[1] >= V.shape[0] or not update_W
+        self.by_columns = V.shape[1] >= V.shape[0] or fixed > 0  # what is held is A's
         X = (V.mT if self.by_columns else V).contiguous()
         B, At = (H.mT, W.mT) if self.by_columns else (W, H)
         self.B, self.At = (x.clone(memory_format=torch.contiguous_format) for x in (B, At))
@@ -186,7 +189,7 @@ class Sweeps:
             of_A = min(parts, max(1, rank * rank * X.shape[1] * inner // THREAD_WORK))
             cuts = _cuts(len(X), parts), _cuts(X.shape[1], of_A)
             factors = self.B[i, :, :rank], self.At[i, :rank]
-            self.problems.append(kind(X, *factors, self.by_columns, cuts, inner, update_W))
+            self.problems.append(kind(X, *factors, self.by_columns, cuts, inner, fixed))
         self.lists = [self.problems[i:whole:count] for i in range(count)]
         self.shared = self.problems[whole:]
 
@@ -230,21 +233,21 @@ def _cuts(length, count):
     return [(first, last) for first, last in edges if first < last]
 
 
-def swept(V, W, H, inner, update_W, kind=Problem):
+def swept(V, W, H, inner, fixed, kind=Problem):
     """Return the iterator of `torch_hals`; compiling is done before the first step, not in it."""
     batched, W, H, _ = as_batch(W, H, 2)
     descent_for(V, ahead=kind is not Problem)
-    return _factors_swept(V, W, H, inner, update_W, kind, batched)
+    return _factors_swept(V, W, H, inner, fixed, kind, batched)
 
 
-def _factors_swept(V, W, H, inner, update_W, kind, batched):
-    sweeps = Sweeps(V, W, H, inner, update_W, kind)
+def _factors_swept(V, W, H, inner, fixed, kind, batched):
+    sweeps = Sweeps(V, W, H, inner, fixed, kind)
     W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
     for _ in sweeps.iterate():
         yield W, H
 
 
-def sweep_rows(rows, products, gram, inner):
+def sweep_rows(rows, products, gram, inner, fixed=0):
     """Set each row k to max(0, row + (products_k − gram_k · rows) / gram_kk), in place.
 
     Parameters
@@ -257,12 +260,14 @@ def sweep_rows(rows, products, gram, inner):
         Products of the other factor's rows.
     inner : int
         Passes.
+    fixed : int
+        The first `fixed` rows stay as they are.
     """
     import torch
 
     tiny = torch.finfo(rows.dtype).tiny
     for _ in range(inner):
-        for k in range(rows.shape[-2]):
+        for k in range(fixed, rows.shape[-2]):
             square = gram[..., k, k, None].clamp(min=tiny)
             step = products[..., k, :] - (gram[..., k : k + 1, :] @ rows)[..., 0, :]
             row = rows[..., k, :]

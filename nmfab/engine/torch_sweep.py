@@ -59,12 +59,15 @@ class Problem:
         Whether B is Hᵀ.
     kernels : module, optional
         `cpu.kernels`, for where it serves.
+    fixed : int
+        Components of A, the first, that are held.
     """
 
-    def __init__(self, X, raised, floor_At, extra, beta, of_columns, kernels=None):
-        self.of_columns, self.extra = of_columns, extra
+    def __init__(self, X, raised, floor_At, extra, beta, of_columns, kernels=None, fixed=0):
+        self.of_columns, self.extra, self.fixed = of_columns, extra, fixed
         self.X, self.raised, self.floor_At, self.beta = X, raised, floor_At, beta
         self.B, self.At = raised[:, extra:], floor_At[extra:]
+        self.free_At = self.At[fixed:]
         # where A's gradient is taken, and B of the previous iteration: see torch_amu
         self.ahead, self.before = floor_At, None
         # at β = 2 a row of zeros in A leaves N without a P: N / tiny is to stay finite
@@ -98,19 +101,20 @@ class Problem:
         self.refresh()
 
     def ratio_A(self, sums, of_B):
-        """Return N / P of A, in the memory of N, and P."""
+        """Return N / P of what is free of A, in the memory of N, and P."""
         if self.beta == 1:
             denominator = of_B[:, None]
         else:
             denominator = of_B @ self.ahead[self.extra :] if self.beta == 2 else sums[1]
-        return sums[0].div_(denominator.clamp(min=self.tiny)), denominator
+        denominator = denominator[self.fixed :]
+        return sums[0][self.fixed :].div_(denominator.clamp(min=self.tiny)), denominator
 
     def step_A(self, sums, of_B):
-        """Multiply A by the power of N / P."""
+        """Multiply what is free of A by the power of N / P."""
         if self.fused:
             self.fused.multiply_A(sums, of_B)
         else:
-            self.At.mul_(power(self.ratio_A(sums, of_B)[0], self.gamma))
+            self.free_At.mul_(power(self.ratio_A(sums, of_B)[0], self.gamma))
 
     def begin(self):
         """Begin an iteration."""
@@ -162,16 +166,17 @@ class Sweeps:
     W, H : tensor [shape=(batch, m, rank), (batch, rank, n)]
         The starts; components at the end that are zero everywhere are left out.
     betas : list of float
-    update_W : bool
+    fixed : int
+        The first `fixed` columns of W are held.
     kind : type
         Of the problems.
     """
 
-    def __init__(self, V, W, H, betas, update_W, kind=Problem):
+    def __init__(self, V, W, H, betas, fixed, kind=Problem):
         import torch
 
-        self.by_columns = V.shape[1] >= V.shape[0] or not update_W
-        self.update_W = update_W
+        self.by_columns = V.shape[1] >= V.shape[0] or fixed > 0  # what is held is A's
+        self.updates_A = fixed < W.shape[-1]
         X = (V.mT if self.by_columns else V).contiguous()
         B, At = (H.mT, W.mT) if self.by_columns else (W, H)
         self.extra = int(min(betas) < 2)
@@ -184,7 +189,8 @@ class Sweeps:
                 self.floor_At[i, 0] = WH_FLOOR
             rank = self.extra + rank_of(W[i], H[i])
             factors = self.raised[i, :, :rank], self.floor_At[i, :rank]
-            self.problems.append(kind(X, *factors, self.extra, beta, self.by_columns, kernels))
+            more = self.extra, beta, self.by_columns, kernels, fixed
+            self.problems.append(kind(X, *factors, *more))
         work = len(betas) * X.numel() * W.shape[-1]
         self.on_cpu = X.device.type == "cpu"
         whole = not self.on_cpu or (betas == [2] and X.numel() <= WHOLE)
@@ -254,7 +260,7 @@ class Sweeps:
     def _iterate(self):
         if not self.by_columns:
             self._each(Share.sweep, before=Problem.update_A)
-        elif self.update_W:
+        elif self.updates_A:
             self._each(Share.sweep, after=Problem.update_A)
         else:
             self._each(lambda share: share.sweep(gather=False))
@@ -325,15 +331,15 @@ def _fuses(beta, columns, rank):
     return columns >= FUSED.get(beta, np.inf) and rank <= MOST_RANK
 
 
-def swept(V, W, H, beta, update_W, kind=Problem):
+def swept(V, W, H, beta, fixed, kind=Problem):
     """Return the iterator of `torch_mu`; what needs compiling is compiled before the first step."""
     batched, *factors, betas = as_batch(W, H, beta)
     kernels_for(V, betas, ahead=kind is not Problem)
-    return _factors_swept(V, *factors, betas, update_W, kind, batched)
+    return _factors_swept(V, *factors, betas, fixed, kind, batched)
 
 
-def _factors_swept(V, W, H, betas, update_W, kind, batched):
-    sweeps = Sweeps(V, W, H, betas, update_W, kind=kind)
+def _factors_swept(V, W, H, betas, fixed, kind, batched):
+    sweeps = Sweeps(V, W, H, betas, fixed, kind=kind)
     W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
     for _ in sweeps.iterate():
         yield W, H

@@ -1,7 +1,10 @@
 """The algorithms against a slow reference, each other, and what the papers promise."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import nnls
 
 from nmfab.algorithms import ALGORITHMS, frame
@@ -40,7 +43,7 @@ def apart(first, second):
     return abs(model(first) - model(second)).max() / abs(model(second)).max()
 
 
-def slow_multiplicative_update(V, W, H, beta, iterations):
+def slow_multiplicative_update(V, W, H, beta, iterations, fixed=0):
     """Févotte and Idier (2011), one entry at a time, H before W."""
     gamma = 1 / (2 - beta) if beta < 1 else (1 / (beta - 1) if beta > 2 else 1)
     (m, rank), n = W.shape, H.shape[1]
@@ -55,7 +58,7 @@ def slow_multiplicative_update(V, W, H, beta, iterations):
         H, K = new, W @ new
         new = W.copy()
         for i in range(m):
-            for k in range(rank):
+            for k in range(fixed, rank):
                 up = sum(H[k, j] * K[i, j] ** (beta - 2) * V[i, j] for j in range(n))
                 down = sum(H[k, j] * K[i, j] ** (beta - 1) for j in range(n))
                 new[i, k] = W[i, k] * (up / down) ** gamma
@@ -193,6 +196,38 @@ def test_fixed_templates_leave_a_convex_problem_that_is_solved(V, name):
     assert result["kkt"][-1] < 1e-3
 
 
+@pytest.mark.parametrize("beta", [0, 0.5, 1, 2, 3])
+@pytest.mark.parametrize("name", ["nnfac_mu", "torch_mu"])
+def test_some_templates_held_are_the_update_of_the_others(name, beta):
+    rng = np.random.default_rng(1)
+    V, W, H = rng.random((8, 9)) + 0.05, rng.random((8, 4)), rng.random((4, 9))
+    W[2, 0] = 0  # among those that are held
+    found = after(name, V, W, H, 20, beta=beta, fixed=2)
+    expected = slow_multiplicative_update(V, W, H, beta, 20, fixed=2)
+    np.testing.assert_allclose(found[0] @ found[1], expected[0] @ expected[1], rtol=1e-6)
+    np.testing.assert_array_equal(found[0][:, :2], W[:, :2])
+
+
+def test_some_templates_held_in_least_squares(V):
+    rng = np.random.default_rng(1)
+    W, H = rng.random((30, 5)), rng.random((5, 40))
+    passes = {"torch_hals": {"inner": 100}, "nnfac_hals": {}}
+    ends = [after(name, V, W, H, 5, fixed=2, **more) for name, more in passes.items()]
+    for found in ends:
+        np.testing.assert_array_equal(found[0][:, :2], W[:, :2])
+        assert ((V - found[0] @ found[1]) ** 2).sum() < 0.5 * ((V - W @ H) ** 2).sum()
+    np.testing.assert_allclose(ends[0][0] @ ends[0][1], ends[1][0] @ ends[1][1], atol=1e-3)
+
+
+def after(name, V, W, H, iterations, **more):
+    """Return W and H after so many iterations of an algorithm, as NumPy arrays."""
+    given = [x.copy() for x in (V, W, H)]
+    if ALGORITHMS[name].arrays == "torch":
+        given = [torch.from_numpy(x) for x in given]
+    *_, last = islice(ALGORITHMS[name].function(*given, **more), iterations)
+    return [np.asarray(factor).copy() for factor in last]
+
+
 def test_what_cannot_be_minimized_is_refused_with_the_reason():
     assert refused("torch_hals", 1) == "torch_hals minimizes the divergence of beta 2 only"
     assert refused("sklearn_cd", 0) == "sklearn_cd minimizes the divergence of beta 2 only"
@@ -201,7 +236,7 @@ def test_what_cannot_be_minimized_is_refused_with_the_reason():
 
 
 def test_scikit_learn_cannot_hold_templates(V):
-    with pytest.raises(ComputationError, match="no keyword update_W"):
+    with pytest.raises(ComputationError, match="no keyword fixed"):
         frame.factorize({"algorithm": "sklearn_mu"}, V, templates=np.ones((30, 2)))
 
 

@@ -15,13 +15,16 @@ from nmfab.engine.cpu.tiles import BITS, VECTORS, accumulate, descend, get, put,
 
 
 @compiled
-def _weigh(gram, weights, within, inverse):
+def _weigh(gram, weights, within, inverse, fixed):
     """Put −G / G_kk into the weights, and into `within` too, by which rows of a tile follow.
 
     What a row takes from those before it in the same tile is in `within` alone. A component whose
-    G_kk is 0 is told to stay as it is.
+    G_kk is 0 is told to stay as it is. The first `fixed` rows are not passed over, and have no
+    weights.
     """
-    rank, f = len(gram), 0
+    rank, f = len(gram), fixed
+    for k in range(fixed):
+        inverse[k] = 1 / gram[k, k] if gram[k, k] > 0 else 0
     while f < rank:
         height = height_of(rank - f)
         for k in range(f, f + height):
@@ -98,8 +101,8 @@ def _error(own_rows, own_products, gram, left, at, at_p):
 
 
 @compiled
-def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
-    """Pass `inner` times over the rows, in place.
+def minimize(of_products, of_rows, of_state, columns, gram, inner, fixed, alpha):
+    """Pass `inner` times over the rows after the first `fixed`, in place.
 
     Parameters
     ----------
@@ -117,6 +120,8 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
         G.
     inner : int
         Passes.
+    fixed : int
+        Rows that stay as they are.
     alpha : float
         α.
 
@@ -136,7 +141,7 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
     own_rows, own_products = room[: rank * wide], room[rank * wide :][: rank * wide]
     squares = room[2 * rank * wide :][: 2 * rank * rank].reshape((2, rank, rank))
     inverse = np.empty(rank, rows.dtype)
-    _weigh(gram, squares[0], squares[1], inverse)
+    _weigh(gram, squares[0], squares[1], inverse, fixed)
     at = np.int64(room.ctypes.data)
     at_p, at_w = at + rank * wide * size, at + 2 * rank * wide * size
     at_rows, at_given = np.int64(rows.ctypes.data), np.int64(products.ctypes.data)
@@ -160,7 +165,7 @@ def minimize(of_products, of_rows, of_state, columns, gram, inner, alpha):
             for j in range(left):
                 of_p[j] *= scale
         for _ in range(inner):
-            f = 0
+            f = fixed
             while f < rank:
                 height, to, of_w = height_of(rank - f), f * wide * size, at_w + f * rank * size
                 within = of_w + (rank * rank + f) * size
@@ -184,6 +189,6 @@ def compile_for(dtype, ahead=False):
     value, whole = numba.from_dtype(dtype), types.int64
     line, plane = types.Array(value, 1, "C"), types.Array(value, 2, "C")
     strided, state = types.Tuple((line, whole, whole)), types.Tuple((line, line, whole, whole))
-    signature = strided, strided, state if ahead else types.none, plane, plane, whole, value
+    signature = strided, strided, state if ahead else types.none, plane, plane, whole, whole, value
     if signature not in minimize.overloads:
         minimize.compile(signature)

@@ -61,13 +61,16 @@ class Half:
         Overwritten.
     beta : float
     precision : str
+    fixed : int
+        The first `fixed` columns of F are held.
     """
 
-    def __init__(self, V, D, F, beta, precision):
+    def __init__(self, V, D, F, beta, precision, fixed=0):
         import torch
 
         (m, n), (batch, _, rank) = V.shape, F.shape
         self.V, self.D, self.F, self.beta, self.precision = V, D, F, beta, precision
+        self.fixed = fixed
         self.padded, self.tiles = tiles(rank, precision, V.element_size())
         self.span, splits = split(m, n, batch, self.tiles, processors(V.device))
         self.N = V.new_empty(splits, batch, n, rank)
@@ -100,7 +103,7 @@ class Half:
         rows = FINISHED // self.padded
         kernels.finish[-(-n // rows), batch](
             self.F, self.N, self.P,
-            n, rank, splits,
+            n, rank, splits, self.fixed,
             *self.F.stride(), *self.N.stride(), *self.P.stride(),
             beta=self.beta, gamma=float(exponent(self.beta)), tiny=self.limits.tiny,
             largest=self.limits.max, R=self.padded, TILE_N=rows,
@@ -134,7 +137,7 @@ def processors(device):
     return torch.cuda.get_device_properties(device).multi_processor_count
 
 
-def halves(V, W, H, beta, precision, update_W=True):
+def halves(V, W, H, beta, precision, fixed=0):
     """Return the updates of H and of W (where it is updated) of a batch at one β.
 
     Parameters
@@ -147,8 +150,8 @@ def halves(V, W, H, beta, precision, update_W=True):
         Any real.
     precision : str
         One of `PRECISIONS`.
-    update_W : bool
-        False holds W fixed.
+    fixed : int
+        The first `fixed` columns of W are held.
 
     Returns
     -------
@@ -156,4 +159,6 @@ def halves(V, W, H, beta, precision, update_W=True):
     """
     beta = int(beta) if beta == int(beta) else float(beta)
     of_H = Half(V, W, H.mT, beta, precision)
-    return [of_H, Half(V.mT, H.mT, W, beta, precision)] if update_W else [of_H]
+    if fixed >= W.shape[-1]:
+        return [of_H]
+    return [of_H, Half(V.mT, H.mT, W, beta, precision, fixed)]

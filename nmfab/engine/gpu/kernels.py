@@ -81,13 +81,14 @@ def gather(
 @triton.jit
 def finish(
     F, N, P,
-    n, rank, splits,
+    n, rank, splits, fixed,
     f_b, f_j, f_r, n_s, n_b, n_j, n_r, p_s, p_b, p_j, p_r,
     beta: tl.constexpr, gamma: tl.constexpr, tiny: tl.constexpr, largest: tl.constexpr,
     R: tl.constexpr, TILE_N: tl.constexpr,
 ):  # fmt: skip
     """Multiply TILE_N rows of F by (N / P)^gamma, the splits added up in their order.
 
+    The first `fixed` columns of F stay as they are.
     At β = 2 the denominator is given whole: P has one split.
     """
     batch = tl.program_id(1).to(tl.int64)
@@ -113,4 +114,5 @@ def finish(
         powers = tl.exp2(gamma * tl.log2(tl.where(ratio > 0, ratio, 1.0)))
         ratio = tl.where(ratio > 0, powers, ratio)
     where_F = F + batch * f_b + rows * f_j + r[None, :] * f_r
+    own = own & (r >= fixed)[None, :]
     tl.store(where_F, tl.load(where_F, mask=own, other=0.0) * ratio, mask=own)

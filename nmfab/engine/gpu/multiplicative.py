@@ -7,7 +7,7 @@ from nmfab.engine.gpu import forms, fused
 from nmfab.engine.torch_plain import plain_step, runs
 
 
-def updates(V, W, H, beta, update_W=True, *, tf32=False, form=None):
+def updates(V, W, H, beta, fixed=0, *, tf32=False, form=None):
     """Return a generator that iterates as `torch_mu` does; W and H are overwritten.
 
     The form is chosen, and its kernels compiled, before this returns: that is no iteration's time.
@@ -20,8 +20,8 @@ def updates(V, W, H, beta, update_W=True, *, tf32=False, form=None):
         The start.
     beta : float, or ndarray [shape=(batch,)]
         Any real.
-    update_W : bool
-        False holds W fixed.
+    fixed : int
+        The first `fixed` columns of W are held.
     tf32 : bool
         Multiply float32 matrices as TF32.
     form : str, optional
@@ -33,9 +33,9 @@ def updates(V, W, H, beta, update_W=True, *, tf32=False, form=None):
         Of W and H.
     """
     with allow_tf32(tf32):
-        builds = _builds(V, W.shape[-1], beta, update_W, tf32)
+        builds = _builds(V, W.shape[-1], beta, fixed, tf32)
         betas = tuple(sorted({b for _, b in runs(W, beta)}))
-        problem = forms.about("torch_mu", V, (W, H), W.shape[-1], betas, update_W, tf32)
+        problem = forms.about("torch_mu", V, (W, H), W.shape[-1], betas, fixed, tf32)
         step = forms.iteration(builds, (W, H), problem, form=form, tf32=tf32)
     return _iterate(step, W, H, tf32)
 
@@ -47,12 +47,12 @@ def _iterate(step, W, H, tf32):
         yield W, H
 
 
-def _builds(V, rank, beta, update_W, tf32):
+def _builds(V, rank, beta, fixed, tf32):
     """Return the forms that there are for such a problem."""
-    builds = {"plain": lambda W, H: plain_step(V, W, H, beta, update_W)}
+    builds = {"plain": lambda W, H: plain_step(V, W, H, beta, fixed)}
     if rank > fused.LARGEST_RANK:
         return builds
-    of = partial(fused_step, V, beta=beta, update_W=update_W)
+    of = partial(fused_step, V, beta=beta, fixed=fixed)
     if tf32:
         return builds | {"fused": partial(of, precision="tf32")}
     builds["fused"] = partial(of, precision="ieee")
@@ -61,7 +61,7 @@ def _builds(V, rank, beta, update_W, tf32):
     return builds
 
 
-def fused_step(V, W, H, *, beta, precision, update_W=True):
+def fused_step(V, W, H, *, beta, precision, fixed=0):
     """Return a function that does one iteration by fused kernels at each call.
 
     Raises
@@ -77,7 +77,7 @@ def fused_step(V, W, H, *, beta, precision, update_W=True):
     halves = [
         half
         for run, b in runs(W, beta)
-        for half in fused.halves(V, of(W, run), of(H, run), b, precision, update_W)
+        for half in fused.halves(V, of(W, run), of(H, run), b, precision, fixed)
     ]
 
     def step():
