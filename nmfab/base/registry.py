@@ -1,12 +1,15 @@
 """Registries of components: built-in files, entry points of other packages, plug-in files."""
 
+import ast
 import difflib
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
 import sys
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -88,23 +91,112 @@ def source_file(component):
 
 
 def version_of(component):
-    """Return a component's version, or a digest of its file where it declares none.
+    """Return a component's version, or a digest of its sources where it declares none.
 
-    A component without a version is under work: editing its file renews all that it computed.
+    A component without a version is under work: editing its file, or one that it imports from
+    beside it, renews all that it computed.
     """
     if component.version is not None:
         return component.version
-    text = Path(source_file(component)).read_bytes()
-    return f"source {hashlib.blake2b(text, digest_size=8).hexdigest()}"
+    total = hashlib.blake2b(digest_size=8)
+    for path in sources_of(source_file(component)):
+        total.update(hashlib.blake2b(path.read_bytes()).digest())
+    return f"source {total.hexdigest()}"
+
+
+def sources_of(path):
+    """Return a file and the modules beside it that it imports, and that these import.
+
+    Parameters
+    ----------
+    path : path
+        A Python file: a plug-in, or a module of somebody's package. Modules of nmfab are none of
+        its own.
+
+    Returns
+    -------
+    list of Path
+        The file first, the others sorted.
+    """
+    path = Path(path).resolve()
+    top = path.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    found, waiting = {path}, [path]
+    while waiting:
+        current = waiting.pop()
+        for module in _imports(current, current.stat().st_mtime_ns):
+            for root in {path.parent, top}:
+                for file in _files_of(root, current, module):
+                    if file not in found:
+                        found.add(file)
+                        waiting.append(file)
+    return [path, *sorted(found - {path})]
+
+
+def _files_of(root, current, module):
+    """Return the files below `root` that importing a dotted name runs (dots in front: relative)."""
+    name = module.lstrip(".")
+    for _ in range(len(module) - len(name)):
+        root, current = current.parent, current.parent
+    parts = [part for part in name.split(".") if part]
+    places = [root.joinpath(*parts[: depth + 1]) for depth in range(len(parts))]
+    files = [file for place in places for file in (place / "__init__.py", _python(place))]
+    return [file for file in files if file.is_file()]
+
+
+def _python(place):
+    return place.with_name(f"{place.name}.py")
+
+
+@cache
+def _imports(path, changed):
+    """Return the dotted names that a file imports, in functions too."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return ()
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            joint = "." if node.module else ""
+            names += [module, *(f"{module}{joint}{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.partition(".")[0] != "nmfab")
+
+
+@cache
+def release(library):
+    """Return the release of an installed library, such as ``"0.11.0"``, or None without it."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def releases(libraries):
+    """Return what a key says of libraries that decide a result: ``{"library.librosa": "0.11.0"}``.
+
+    Parameters
+    ----------
+    libraries : sequence of str
+        Names under which they are installed (``"scikit-learn"``).
+    """
+    return {f"library.{name}": release(name) for name in libraries}
 
 
 def load_plugin(path):
     """Import a user's file, so that its components join the registries.
 
+    It may import modules that lie beside it.
+
     Raises
     ------
     UsageError
-        If the file does not exist or cannot be imported.
+        If the file does not exist or cannot be imported, or imports a module from beside it whose
+        name another file has taken.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -119,9 +211,15 @@ def load_plugin(path):
         raise UsageError(f"plug-in {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise UsageError(f"plug-in {path} cannot be imported: {error!r}") from error
+    for beside in sources_of(path)[1:]:
+        taken = getattr(sys.modules.get(beside.stem), "__file__", None)
+        if beside.parent == path.parent and taken and Path(taken).resolve() != beside:
+            raise UsageError(f"plug-in {path}: {beside.stem} is {taken} already: rename {beside}")
     return module

@@ -9,6 +9,8 @@ from typing import Any
 from nmfab.base.errors import ComputationError, DataError
 
 STAGES = ("features", "nmf", "postprocessing", "metrics")
+DECODER = "av"  # what reads audio files; the samples of a lossy one depend on its release
+LOSSY = {".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".aac", ".wma", ".webm"}
 MISSING = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
 
 
@@ -29,6 +31,12 @@ class Part:
 
     files: tuple[Path, ...]
     read: Callable[[], Mapping[str, Any]]
+
+    @property
+    def libraries(self):
+        """Names of the libraries whose release decides what is read: the decoder of lossy audio."""
+        lossy = any(path.suffix.lower() in LOSSY for path in self.files)
+        return (DECODER,) if lossy else ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,9 @@ class Node:
     inputs : tuple of str
         Names of the nodes that are read.
     versions : mapping
-        Version of every component in use, e.g. ``{"feature.log_mel": 1}``.
+        Version of every component in use, e.g. ``{"feature.log_mel": 1}``. The task's own is added.
+    libraries : tuple of str
+        Libraries whose release decides the result, by the names under which they are installed.
     optional_parts : tuple of str
         See `parts`.
     absent : mapping
@@ -129,6 +139,7 @@ class Node:
     small: bool = False
     batch: tuple[str, ...] = ()
     compute_batch: Callable[..., Sequence[Any]] | None = None
+    libraries: tuple[str, ...] = ()
     returns: tuple[str, ...] = ()
     decode: Callable[[Mapping[str, Any]], Any] | None = None
     fit_tracks: Callable[[Any], Sequence[str]] | None = None

@@ -1,5 +1,6 @@
 """The nodes of one setting, and what of their keys no track changes."""
 
+from nmfab.base import registry
 from nmfab.base.values import canonical, digest
 
 
@@ -16,6 +17,7 @@ class Graph:
 
     def __init__(self, task, parameters):
         self.parameters = parameters
+        self._task = {f"task.{task.name}": registry.version_of(type(task))}
         listed = list(task.nodes(parameters))
         self.nodes = {node.name: node for node in listed}
         self.target = listed[-1]
@@ -40,7 +42,7 @@ class Graph:
                     for name, value in node.params.items()
                     if name not in node.absent or canonical(value) != canonical(node.absent[name])
                 },
-                "versions": dict(node.versions),
+                "versions": {**node.versions, **self._task, **registry.releases(node.libraries)},
             }
         return self._recipes[node.name]
 

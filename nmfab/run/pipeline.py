@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nmfab.base import registry
 from nmfab.base.errors import ComputationError, NmfabError
-from nmfab.base.registry import version_of
 from nmfab.base.types import STAGES
 from nmfab.base.values import digest
 from nmfab.run.timing import measurable, measured, warm_up
@@ -66,6 +66,7 @@ class TrackPipeline:
         self._renewed, self.timing = set(), timing
         self._track = None
         self._fingerprints = None
+        self._libraries = None
         self._parts = {}
         self._arrays = {}
         self._decoded = {}
@@ -97,9 +98,20 @@ class TrackPipeline:
 
     def _with_loader(self, node, recipe):
         if node.parts:
-            loader = {f"dataset.{self.dataset.name}": version_of(type(self.dataset))}
-            recipe["versions"] = {**recipe["versions"], **loader}
+            loader = {f"dataset.{self.dataset.name}": registry.version_of(type(self.dataset))}
+            used = {name for part in node.parts for name in self._libraries_of(part)}
+            recipe["versions"] = {
+                **recipe["versions"],
+                **loader,
+                **registry.releases(sorted(used)),
+            }
         return recipe
+
+    def _libraries_of(self, part):
+        """Return the names of the libraries whose release decides what is read of a part."""
+        if self._libraries is None:
+            self._libraries = self.place.libraries(self._known_parts())
+        return self._libraries.get(part, ())
 
     def _fingerprint(self, part, node):
         if self._fingerprints is None:

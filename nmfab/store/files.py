@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from nmfab.base.errors import StoreError
 from nmfab.store import hdf5
-from nmfab.store.fingerprints import fingerprints, remembered
+from nmfab.store.fingerprints import fingerprints, remembered, remembered_libraries
 from nmfab.store.records import read_record, set_aside, write_record
 
 FIT = "_fit"  # the place, beside the tracks of a dataset, of what was learned over several
@@ -289,6 +289,12 @@ class Place:
         """
         memory = self.folder / PARTS
         return remembered(memory) if parts is None else fingerprints(memory, parts)
+
+    def libraries(self, parts=None):
+        """Return ``{part: names}`` of libraries whose release decides what is read of each part."""
+        if parts is None:
+            return remembered_libraries(self.folder / PARTS)
+        return {name: part.libraries for name, part in parts.items()}
 
     def remember(self, name, value):
         """Keep a JSON value under a name of the caller's, beside the artifacts."""

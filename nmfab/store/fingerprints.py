@@ -1,8 +1,9 @@
 """Fingerprints of a track's parts: digests of the bytes of their files, remembered on disk.
 
-The memory is a JSON file: part → list of [digest of the path, size, time in ns, digest of the
-bytes]. A file that has its path, size and time is not read again; and where the files are not on
-this machine, the memory tells what they were. The paths themselves are not kept: a cache is shared.
+The memory is a JSON file: part → its ``files``, a list of [digest of the path, size, time in ns,
+digest of the bytes], and the ``libraries`` whose release decides what is read of them. A file that
+has its path, size and time is not read again; and where the files are not on this machine, the
+memory tells what they were. The paths themselves are not kept: a cache is shared.
 """
 
 import hashlib
@@ -29,16 +30,27 @@ def fingerprints(memory, parts):
         If a file of a part is not there.
     """
     known = _load(memory)
-    digests = {tuple(file[:3]): file[3] for files in known.values() for file in files}
-    now = {name: [_file(path, digests) for path in part.files] for name, part in parts.items()}
+    digests = {tuple(file[:3]): file[3] for part in known.values() for file in part["files"]}
+    now = {
+        name: {
+            "files": [_file(path, digests) for path in part.files],
+            "libraries": list(part.libraries),
+        }
+        for name, part in parts.items()
+    }
     if now != known:
         write_record(memory, now)
-    return {name: _join(files) for name, files in now.items()}
+    return {name: _join(part["files"]) for name, part in now.items()}
 
 
 def remembered(memory):
     """Return ``{part: fingerprint}`` as they were when the files were last read."""
-    return {name: _join(files) for name, files in _load(memory).items()}
+    return {name: _join(part["files"]) for name, part in _load(memory).items()}
+
+
+def remembered_libraries(memory):
+    """Return ``{part: names}`` of the libraries that decided what was read of each part."""
+    return {name: tuple(part["libraries"]) for name, part in _load(memory).items()}
 
 
 def _load(memory):

@@ -1,11 +1,12 @@
 """What stands beside the arrays of an artifact, so that a stranger knows how they came to be."""
 
-import importlib.metadata
-from functools import cache
-
+from nmfab.base import registry
 from nmfab.base.resources import current_resources
 
-_LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "nn_fac", "librosa", "mir_eval", "museval")
+_LIBRARIES = (
+    *("numpy", "scipy", "torch", "scikit-learn", "nn_fac", "tensorly", "numba"),
+    *("av", "soxr", "librosa", "mir_eval", "museval"),
+)
 
 
 def provenance(recipe, seconds, batch):
@@ -31,13 +32,7 @@ def provenance(recipe, seconds, batch):
     }
 
 
-@cache
 def libraries():
-    """Return the versions of nmfab and of the libraries that its results come from."""
-    found = {}
-    for name in ("nmfab", *_LIBRARIES):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    """Return the releases of nmfab and of the libraries that its results come from."""
+    found = {name: registry.release(name) for name in ("nmfab", *_LIBRARIES)}
+    return {name: release for name, release in found.items() if release is not None}

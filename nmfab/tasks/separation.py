@@ -208,6 +208,7 @@ def _grouping_node(p):
         parts=("audio",) if blind else ("stems",),
         inputs=factors,
         versions={"postprocessing.grouping": grouping.VERSION} | _STFT | _OWN,
+        libraries=("scikit-learn",) if blind else (),  # its k-means
         small=True,
     )
 

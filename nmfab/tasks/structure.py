@@ -193,6 +193,7 @@ def _bars_node(p):
     versions = {"features.bars": bars.VERSION}
     if p["bars"] in trackers.TRACKERS:
         versions |= {"features.trackers": trackers.VERSION} | trackers.versions(p["bars"])
+    tracked = p["bars"] in ("auto", "librosa")
     return Node(
         name="features.bars",
         compute=_bars,
@@ -200,6 +201,7 @@ def _bars_node(p):
         parts=("audio", *beats),
         optional_parts=beats if p["bars"] == "auto" else (),
         versions=versions,
+        libraries=("librosa",) if tracked else (),
     )
 
 
