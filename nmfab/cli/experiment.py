@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 from nmfab import __version__
-from nmfab.base.errors import NmfabError, UsageError
+from nmfab.base.errors import UsageError
 from nmfab.base.types import STAGES
+from nmfab.cli.common import check_folders, complain, positive, say, status_of
 
+_PLUGIN = "load algorithms and datasets from this file"
+_DATA = "folder to look for datasets in, before $NMFAB_DATA"
 _SELECTORS = """\
 selectors (-s), all of the same settings:
   '{"beta":[1,2],"dataset":"rwcpop"}'     factors and modalities
@@ -20,7 +23,8 @@ selectors (-s), all of the same settings:
   'beta=1+2,dataset=rwcpop'               the same; text that holds + , : = / is quoted
   '[0,[1,2]]'                             by position, -1 for every modality
   'PLAN/beta=1'                           of one plan only
-A list of selectors means any of them. A factor that a baseline does not have leaves it selected.
+A list of selectors means any of them. Baselines and oracles
+without a factor that the selector names stay selected.
 
 exit status: 0 done, 1 something failed, 2 wrong usage
 """
@@ -34,26 +38,47 @@ def build_parser(experiment):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument_group("what to do (in this order)").add_argument
-    add("-i", "--information", action="store_true", help="task, parameters, metrics, datasets")
-    add("-p", "--plan", action="store_true", help="factors, settings, what exists, what it costs")
+    add("-i", "--information", action="store_true", help="show task, parameters, metrics, datasets")
+    add(
+        "-p",
+        "--plan",
+        action="store_true",
+        help="show factors and settings, what exists, what the rest costs",
+    )
     add("-l", "--list", action="store_true", help="list the settings, one per line")
-    add("--explain", action="store_true", help="why each artifact would be computed or reused")
+    add("--explain", action="store_true", help="say why each artifact would be computed or reused")
     add("-R", "--remove", action="store_true", help="remove the selection's artifacts (asks first)")
-    add("-c", "--compute", nargs="?", const=1, type=_positive, metavar="N", help="compute, N jobs")
-    add("-e", "--export", metavar="FILE.csv", type=Path, help="write the scores, one row a track")
+    add(
+        "-c",
+        "--compute",
+        nargs="?",
+        const=1,
+        type=positive,
+        metavar="N",
+        help="compute, in N processes (default: 1)",
+    )
+    add(
+        "-e",
+        "--export",
+        metavar="FILE.csv",
+        type=Path,
+        help="write the scores, a line per setting and track",
+    )
     add(
         "-d",
         "--display",
         nargs="?",
         const="",
         metavar="WHAT",
-        help="show the table: all metrics, or 0, '[0,2]', a metric's name; "
-        "rank:0 puts the modalities of rank into columns",
+        help="show the table of all metrics, or of some: 0, '[0,2]', a name; rank:0 shows "
+        "metric 0 with a column per modality of rank",
     )
-    add("--published", action="store_true", help="with -d: published figures of the same protocol")
+    add(
+        "--published", action="store_true", help="with -d: published figures with the same protocol"
+    )
     add("-v", "--version", action="version", version=f"nmfab {__version__}")
     add = parser.add_argument_group("on what").add_argument
-    add("-s", "--select", metavar="SELECTOR", help="which settings (see below); all by default")
+    add("-s", "--select", metavar="SELECTOR", help="which settings (see below; default: all)")
     add("--tracks", metavar="N|IDS", help='the first N tracks, or ids: a,b or \'["a, b","c"]\'')
     add(
         "--set",
@@ -62,23 +87,48 @@ def build_parser(experiment):
         metavar="NAME=VALUE",
         help="fix a parameter, or replace a factor's modalities: rank=32, beta=0+1",
     )
-    add("--plugin", action="append", default=[], type=Path, metavar="FILE.py", help="import it")
-    add("--data", action="append", default=[], type=Path, metavar="DIR", help="datasets lie there")
-    add("--cache", type=Path, metavar="DIR", help=f"artifacts lie there ({experiment.cache})")
+    add("--plugin", action="append", default=[], type=Path, metavar="FILE.py", help=_PLUGIN)
+    add("--data", action="append", default=[], type=Path, metavar="DIR", help=_DATA)
+    add(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of artifacts (default: {experiment.cache})",
+    )
     add = parser.add_argument_group("how").add_argument
-    add("--device", default="cpu", choices=["cpu", "cuda", "auto"], help="of torch (cpu)")
-    add("--threads", type=_positive, metavar="N", help="threads of each job (the cores shared)")
-    add("--refresh", choices=STAGES, metavar="STAGE", help=f"compute again from {'|'.join(STAGES)}")
+    add(
+        "--device",
+        default="cpu",
+        choices=["cpu", "cuda", "auto"],
+        help="device for torch (default: cpu)",
+    )
+    add(
+        "--threads",
+        type=positive,
+        metavar="N",
+        help="threads per process (default: the cores, divided)",
+    )
+    add(
+        "--refresh",
+        choices=STAGES,
+        metavar="STAGE",
+        help=f"compute again from this stage on: {', '.join(STAGES)}",
+    )
     add(
         "--timing",
         action="store_true",
-        help="with -c: compute factorizations one by one, alone, and keep their seconds; one that "
-        "exists keeps its arrays and is computed once more for its seconds, which -c tells. With "
-        "-d, -e: a column of those seconds, – where they cannot be compared",
+        help="with -c: run factorizations one at a time and measure their seconds. Existing "
+        "results are kept and run once more only to be timed; -c reports how many. With -d, -e: "
+        "a column of these seconds, – where they cannot be compared",
     )
     add("--fail-fast", action="store_true", help="stop at the first failure")
-    add("-P", "--progress", action="store_true", help="progress bar, as always at a terminal")
-    add("--yes", action="store_true", help="do not ask")
+    add(
+        "-P",
+        "--progress",
+        action="store_true",
+        help="show a progress bar (always shown at a terminal)",
+    )
+    add("--yes", action="store_true", help="remove without asking")
     return parser
 
 
@@ -94,25 +144,12 @@ def main(experiment, argv=None):
     """
     parser = build_parser(experiment)
     options = parser.parse_args(argv)
-    try:
-        return _act(experiment, options, parser)
-    except UsageError as error:
-        _complain(error)
-        return 2
-    except NmfabError as error:
-        _complain(error)
-        return 1
-    except KeyboardInterrupt:
-        _complain("interrupted: what was computed is kept, the same command goes on from there")
-        return 130
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return status_of(_act, experiment, options, parser)
 
 
 def _act(experiment, options, parser):
     _configure(experiment, options)
-    experiment.select(options.select)  # a wrong selector is said before anything is done
+    experiment.select(options.select)  # a wrong selector stops before anything is done
     acted, status = False, 0
     for name, action in _ACTIONS.items():
         if getattr(options, name) not in (None, False):
@@ -120,7 +157,7 @@ def _act(experiment, options, parser):
             status = max(status, action(experiment, options) or 0)
     if not acted:
         parser.print_usage()
-        _say(f"nothing to do: -c computes, -d shows, -p plans; {parser.prog} --help tells more")
+        say(f"nothing to do: -c computes, -d shows, -p plans; see {parser.prog} --help")
         return 2
     return status
 
@@ -132,9 +169,7 @@ def _configure(experiment, options):
         experiment.add_plugin(plugin)
     for assignment in options.set:
         experiment.set(*parse_assignment(assignment))
-    for folder in options.data:
-        if not folder.is_dir():
-            raise UsageError(f"--data {folder}: there is no such folder")
+    check_folders(options.data)
     experiment.data = [*options.data, *experiment.data]
     experiment.cache = options.cache or experiment.cache
     experiment.device = options.device
@@ -161,19 +196,12 @@ def _tracks(text):
     return [track.strip() for track in text.split(",") if track.strip()]
 
 
-def _positive(text):
-    value = int(text) if text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return value
-
-
 def _information(experiment, options):
     from nmfab.report import runs
 
     context = experiment.context()
     names = experiment.grid.factors.get("dataset", [])
-    _say(runs.information(experiment, {name: context.dataset(name).status() for name in names}))
+    say(runs.information(experiment, {name: context.dataset(name).status() for name in names}))
 
 
 def _plan(experiment, options):
@@ -183,14 +211,14 @@ def _plan(experiment, options):
     settings = experiment.select(options.select)
     units, absent = experiment.units(settings, cached=True)
     cost = forecast(experiment.context(options.refresh), units)
-    _say(plans.plan_text(experiment.grid, settings))
-    _say(runs.tracks_text(units, absent, cost))
+    say(plans.plan_text(experiment.grid, settings))
+    say(runs.tracks_text(units, absent, cost))
 
 
 def _list(experiment, options):
     from nmfab.report import plans
 
-    _say(plans.list_text(experiment.select(options.select)))
+    say(plans.list_text(experiment.select(options.select)))
 
 
 def _explain(experiment, options):
@@ -199,9 +227,9 @@ def _explain(experiment, options):
     from nmfab.run.explain import explain
 
     units, absent = experiment.units(experiment.select(options.select), cached=True)
-    _say(runs.explanation(explain(experiment.context(options.refresh), units)))
+    say(runs.explanation(explain(experiment.context(options.refresh), units)))
     for line in told(absent):
-        _complain(line)
+        complain(line)
 
 
 def _remove(experiment, options):
@@ -210,13 +238,13 @@ def _remove(experiment, options):
     keys = experiment.removable(options.select)
     count = sum(len(found) for found in keys.values())
     if not count:
-        _say("nothing to remove: there is no artifact that only the selection needs")
+        say("nothing to remove: there is no artifact that only the selection needs")
         return
     if not options.yes and not _confirmed(f"remove {count} artifacts of {len(keys)} tracks?"):
-        _say("nothing removed")
+        say("nothing removed")
         return
     removed, freed = experiment.remove(keys)
-    _say(f"removed {removed} artifacts, {text.size(freed)}")
+    say(f"removed {removed} artifacts, {text.size(freed)}")
 
 
 def _confirmed(question):
@@ -241,12 +269,12 @@ def _compute(experiment, options):
             progress=tell,
         )
     for warning in report.warnings:
-        _complain(f"warning: {warning}")
+        complain(f"warning: {warning}")
     for line in runs.failures(report, settings):
-        _complain(line)
+        complain(line)
     if report.failures:
-        _complain(f"tracebacks: {experiment.cache / experiment.name / 'nmfab.log'}")
-    _say(runs.outcome(report))
+        complain(f"tracebacks: {experiment.cache / experiment.name / 'nmfab.log'}")
+    say(runs.outcome(report))
     return 1 if report.failures else 0
 
 
@@ -254,7 +282,7 @@ def _export(experiment, options):
     from nmfab.report import csv
 
     count = csv.write(experiment.results(options.select), options.export)
-    _say(f"{options.export}: {count} rows, one for each setting on each track")
+    say(f"{options.export}: {count} rows, one for each setting on each track")
 
 
 def _display(experiment, options):
@@ -263,11 +291,11 @@ def _display(experiment, options):
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     results = experiment.results(options.select)
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    _say(terminal.results_table(results, options.display, width=width, color=color))
+    say(terminal.results_table(results, options.display, width=width, color=color))
     if options.published:
         from nmfab.report import published
 
-        _say(f"\n{published.published_text(results)}")
+        say(f"\n{published.published_text(results)}")
 
 
 _ACTIONS = {
@@ -280,13 +308,3 @@ _ACTIONS = {
     "export": _export,
     "display": _display,
 }
-
-
-def _say(text):
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _complain(message):
-    sys.stderr.write(f"{message}\n")
-    sys.stderr.flush()

@@ -7,6 +7,7 @@ from nmfab.results.summary import told
 
 __all__ = [
     "check_line",
+    "check_summary",
     "explanation",
     "failures",
     "information",
@@ -14,6 +15,8 @@ __all__ = [
     "size",
     "tracks_text",
 ]
+
+_VERDICTS = {True: "ok            ", False: "FAILED        ", None: "not applicable"}
 
 
 def information(experiment, states):
@@ -154,14 +157,34 @@ def explanation(lines):
     return "\n".join(text.columns(["node", "", "number", "why", "e.g."], rows, right={2}))
 
 
-def check_line(result):
-    """Return the line of one check of the conformance suite.
+def check_line(component, check, passed, detail):
+    """Return the line of one check of one component.
 
     Parameters
     ----------
-    result : nmfab.algorithms.conformance.Result
-        Name, whether it passed, detail and algorithm.
+    component, check : str
+        Names.
+    passed : bool or None
+        None where the check asserted nothing.
+    detail : str
+        What was seen, or why not.
     """
-    word = "ok    " if result.passed else "FAILED"
-    detail = f": {result.detail}" if result.detail else ""
-    return f"{word}  {result.algorithm}  {result.name}{detail}"
+    line = f"{_VERDICTS[passed]}  {component}  {check}"
+    return f"{line}: {detail}" if detail else line
+
+
+def check_summary(verdicts):
+    """Return the last line of ``nmfab check``: how many checks failed, and which.
+
+    Parameters
+    ----------
+    verdicts : list of (str, str, bool or None, str)
+        As `check_line` takes them.
+    """
+    failed = [f"{component} {check}" for component, check, passed, _ in verdicts if passed is False]
+    idle = sum(passed is None for _, _, passed, _ in verdicts)
+    more = f", {idle} not applicable" if idle else ""
+    total = len(verdicts) - idle
+    if failed:
+        return f"{len(failed)} of {text.count(total, 'check')} failed{more}: {', '.join(failed)}"
+    return f"all checks passed ({total}){more}" if total else f"no check passed{more}"
