@@ -7,7 +7,7 @@ from pathlib import Path
 from nmfab.base.errors import DataError, NmfabError, UsageError
 from nmfab.base.registry import load_plugin, source_file
 from nmfab.base.resources import resolve_device
-from nmfab.results.summary import Absent, told
+from nmfab.results.summary import Absent, absent_lines
 
 
 class Experiment:
@@ -244,7 +244,7 @@ class Experiment:
         ]
         wanted = {name: item for name, item in absent.items() if name in named or not units}
         left_out = {name: item for name, item in absent.items() if name not in wanted}
-        report.warnings += [f"left out: {line}" for line in told(left_out)]
+        report.warnings += [f"left out: {line}" for line in absent_lines(left_out)]
         for index, setting in enumerate(settings):
             name = setting.parameters["dataset"]
             if name in wanted:

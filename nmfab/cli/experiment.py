@@ -223,12 +223,12 @@ def _list(experiment, options):
 
 def _explain(experiment, options):
     from nmfab.report import runs
-    from nmfab.results.summary import told
+    from nmfab.results.summary import absent_lines
     from nmfab.run.explain import explain
 
     units, absent = experiment.units(experiment.select(options.select), cached=True)
     say(runs.explanation(explain(experiment.context(options.refresh), units)))
-    for line in told(absent):
+    for line in absent_lines(absent):
         complain(line)
 
 

@@ -129,7 +129,7 @@ def _datasets(options):
             say(_report().page(_dataset(name, options), all_missing=options.missing))
         case words:
             raise UsageError(
-                f"nmfab datasets {' '.join(words)}: one name is wanted (nmfab datasets -h)"
+                f"nmfab datasets {' '.join(words)}: one name is needed (see nmfab datasets -h)"
             )
     return 0
 
@@ -155,7 +155,7 @@ def _all_datasets(options):
 
 def _get(names, options):
     if len(names) != 1:
-        raise UsageError("nmfab datasets get NAME: one dataset is wanted")
+        raise UsageError("nmfab datasets get NAME: one dataset is needed")
     from nmfab.datasets import download
     from nmfab.report import progress
 
@@ -185,15 +185,17 @@ def _verify_files(dataset):
     checked, wrong = download.differing(dataset.folder)
     for name in wrong:
         say(f"differs: {name}")
-    say(f"{dataset.name}: {checked - len(wrong)} of {checked} files have the md5 of the index")
+    say(
+        f"{dataset.name}: {checked - len(wrong)} of {checked} files have the md5 of mirdata's index"
+    )
     return 1 if wrong else 0
 
 
 def _mini(words):
     if len(words) != 2:
-        raise UsageError("nmfab datasets mini NAME DIR: a dataset and a folder are wanted")
+        raise UsageError("nmfab datasets mini NAME DIR: a dataset and a folder are needed")
     from nmfab.datasets import mini
 
     folder = mini.write(words[0], Path(words[1]))
-    say(f"{folder}: a miniature of {words[0]}, synthesised; --data {words[1]} finds it")
+    say(f"{folder}: a miniature of {words[0]} with synthesised sound; use it by --data {words[1]}")
     return 0

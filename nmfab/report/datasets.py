@@ -1,4 +1,4 @@
-"""Datasets as text: the table of all, and the page that says what one of them wants."""
+"""Datasets as text: the table of all, and the page that says what one of them needs."""
 
 from textwrap import indent, shorten, wrap
 
@@ -22,7 +22,7 @@ def table(datasets):
     Returns
     -------
     str
-        One line each: name, tasks, state on this machine, size, licence; then where was looked.
+        One line each: name, tasks, state on this machine, size, licence; then the folders searched.
     """
     header = ["name", "tasks", "state", "size", "licence"]
     rows = [
@@ -36,8 +36,8 @@ def table(datasets):
         for dataset in datasets
     ]
     roots = ", ".join(str(root) for root in datasets[0].roots) if datasets else ""
-    last = f"looked for in {roots} (--data DIR and $NMFAB_DATA name others)"
-    more = "nmfab datasets NAME tells what to get, from where, and where each file goes"
+    last = f"looked for in {roots} (add folders by --data DIR or $NMFAB_DATA)"
+    more = "nmfab datasets NAME shows what to get, from where, and where each file goes"
     return "\n".join([*text.columns(header, rows), "", last, more])
 
 
@@ -54,7 +54,7 @@ def page(dataset, *, all_missing=False):
     Returns
     -------
     str
-        State, what is missing, where to get it, the tree wanted, the steps, licence and BibTeX.
+        State, what is missing, where to get it, the tree of files, the steps, licence and BibTeX.
     """
     status = _status(dataset)
     lines = [f"{dataset.name}: {dataset.release or summary(dataset)}"]
@@ -121,5 +121,5 @@ def _missing(missing, every):
     shown = missing if every else missing[:_MOST_MISSING]
     lines = [f"  {path}" for path in shown]
     if len(shown) < len(missing):
-        lines.append(f"  … and {len(missing) - len(shown)} more: --missing names them all")
+        lines.append(f"  … and {len(missing) - len(shown)} more: --missing lists them all")
     return lines

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def bar(title, shown):
-    """Show progress on standard error; yield the function that `nmfab.run.runner.run` tells it.
+    """Show progress on standard error; yield what `nmfab.run.runner.run` takes as `progress`.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def bar(title, shown):
 
 @contextmanager
 def byte_bar(title, shown):
-    """Show progress of a download on standard error; yield the function that is told bytes.
+    """Show progress of a download on standard error; yield a function of bytes done and total.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from nmfab.plan.selector import format_value
 from nmfab.report import text
 from nmfab.report.text import duration, size
-from nmfab.results.summary import told
+from nmfab.results.summary import absent_lines
 
 __all__ = [
     "check_line",
@@ -41,7 +41,7 @@ def information(experiment, states):
         [str(i), name, metric.unit, metric.help]
         for i, (name, metric) in enumerate(task.metrics.items())
     ]
-    lines += ["", *text.columns(["", "metric", "unit", "what it is"], rows, right={0})]
+    lines += ["", *text.columns(["", "metric", "unit", "meaning"], rows, right={0})]
     rows = [[name, status.state, status.message] for name, status in states.items()]
     if rows:
         lines += ["", *text.columns(["dataset", "state", ""], rows)]
@@ -54,7 +54,7 @@ def _parameters(task, fixed):
         choices = " ".join(format_value(c) for c in param.choices) if param.choices else ""
         value = format_value(fixed.get(name, param.default))
         rows.append([name, value, choices, param.help])
-    return text.columns(["parameter", "value", "choices", "what it is"], rows)
+    return text.columns(["parameter", "value", "choices", "meaning"], rows)
 
 
 def tracks_text(units, absent, cost):
@@ -75,8 +75,8 @@ def tracks_text(units, absent, cost):
     shown = [f"{dataset} {len(tracks)}" for dataset, tracks in found.items()]
     lines = [f"tracks: {', '.join(shown)}"] if shown else []
     if absent:
-        number = sum(item.settings for item in absent.values())
-        lines.append(f"without data: {text.count(number, 'setting')}, {'; '.join(told(absent))}")
+        number = text.count(sum(item.settings for item in absent.values()), "setting")
+        lines.append(f"without data: {number}, {'; '.join(absent_lines(absent))}")
     return "\n".join(lines + _cost(cost))
 
 
@@ -90,12 +90,12 @@ def _cost(cost):
     if not cost.missing:
         return [*lines, "to compute: nothing"]
     nodes = ", ".join(f"{number} {name}" for name, number in cost.to_compute.items())
-    lines.append(f"to compute: {nodes or 'nothing that can be'}")
+    lines.append(f"to compute: {nodes or 'nothing that can be computed'}")
     known = [name for name in cost.to_compute if name not in cost.unknown]
     if known:
         lines.append(f"expected: {duration(cost.seconds)} on one process, {size(cost.bytes)}")
     if cost.unknown:
-        lines.append(f"not known before the first is computed: {', '.join(cost.unknown)}")
+        lines.append(f"cost not known before one is computed: {', '.join(cost.unknown)}")
     return lines
 
 

@@ -34,8 +34,8 @@ def results_table(results, what=None, *, width=None, color=False):
     across = None if view.pivot == "seed" else "seed"
     shown = table(results.summary(view.metrics, across), view, width=width, color=color)
     more = len(results.metrics) - len(view.metrics)
-    if "seconds" in view.metrics and results.seconds_told:
-        shown = f"{shown}\n{results.seconds_told}"
+    if "seconds" in view.metrics and results.seconds_note:
+        shown = f"{shown}\n{results.seconds_note}"
     return f"{shown}\n{text.count(more, 'more metric')}: -d all" if more and not what else shown
 
 

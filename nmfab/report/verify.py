@@ -37,7 +37,7 @@ class Check(SameNumbers):
 
     @property
     def within(self):
-        """Whether both agree; None where it cannot be told."""
+        """Whether both agree; None where tracks or a figure are missing."""
         if self.tracks < self.table.tracks or math.isnan(self.published) or math.isnan(self.here):
             return None
         return abs(self.here - self.published) <= self.table.tolerance + 1e-9
@@ -63,7 +63,7 @@ def verify(task, dataset, *, data=(), cache=None, jobs=1, progress=None):
     data : sequence of path
         Folders that hold the dataset, before those of ``$NMFAB_DATA``.
     cache : path, optional
-        Where artifacts lie; as of every experiment where None.
+        Folder of artifacts; the default of every experiment where None.
     jobs : int
         Number of processes.
     progress : callable, optional
@@ -85,8 +85,8 @@ def verify(task, dataset, *, data=(), cache=None, jobs=1, progress=None):
     tables = [t for t in published.tables(task, dataset) if any(row.setting for row in t.rows)]
     if not tables:
         known = sorted({name for t in published.tables(task) for name in t.datasets if _has(t)})
-        told = f"there are some on {', '.join(known)}" if known else "there are none"
-        raise UsageError(f"no implementation check of {task} on {dataset}: {told}")
+        others = f"there are some on {', '.join(known)}" if known else "there are none"
+        raise UsageError(f"no implementation check of {task} on {dataset}: {others}")
     return [
         check
         for table in tables
@@ -114,7 +114,7 @@ def _checks(table, experiment, jobs, progress):
     if report.failures:
         _, dataset, track, reason = report.failures[0]
         place = f"{dataset}/{track}" if track else dataset
-        raise DataError(f"it cannot be told: {place}: {reason}")
+        raise DataError(f"cannot be checked: {place}: {reason}")
     for number, row in enumerate(table.rows):
         if row.setting is None:
             continue

@@ -124,7 +124,7 @@ class Summary:
         The factor that was averaged over, where a row has more than one of its modalities.
     blocks : list of Block
     absent : list of str
-        Lines about the datasets that are in no block, for they are not on this machine.
+        Lines about the datasets that are in no block because they are not on this machine.
     """
 
     metrics: dict
@@ -146,7 +146,7 @@ class Absent:
     reason : str
         One line, with what to do.
     nowhere : bool
-        There is nothing of it here, and not merely no track that the task can use.
+        The dataset has no folder; otherwise it has one without a track that the task can use.
     """
 
     settings: int
@@ -212,8 +212,8 @@ def mark_best(rows, name, metric):
         cell.best = math.isclose(cell.mean, best, rel_tol=1e-12)
 
 
-def told(absent):
-    """Return a line for all datasets of which nothing is here, and one for each other.
+def absent_lines(absent):
+    """Return one line for all datasets without a folder, and one for each other.
 
     Parameters
     ----------
@@ -228,5 +228,5 @@ def told(absent):
     if len(nowhere) < 2:
         return [item.reason for item in absent.values()]
     others = [item.reason for item in absent.values() if not item.nowhere]
-    listed = f"datasets {', '.join(nowhere)}: not here; nmfab datasets NAME tells what each wants"
+    listed = f"datasets {', '.join(nowhere)}: not on this machine; nmfab datasets NAME says more"
     return [listed, *others]

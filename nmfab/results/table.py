@@ -12,7 +12,7 @@ from nmfab.base.errors import UsageError
 from nmfab.base.registry import unknown
 from nmfab.base.values import canonical, canonical_json, same
 from nmfab.plan.selector import format_terms
-from nmfab.results.summary import Block, Comparison, Row, Summary, cell_of, mark_best, told
+from nmfab.results.summary import Block, Comparison, Row, Summary, absent_lines, cell_of, mark_best
 from nmfab.tasks import Metric
 
 SECONDS = Metric("seconds of the factorization, alone", higher_is_better=False, unit="s")
@@ -36,7 +36,7 @@ class Results:
         Setting, dataset, track (None: the whole dataset) and the reason.
     seconds : sequence of float, optional
         Of the factorization, one for each of `rows`: a column of its own.
-    seconds_told : str
+    seconds_note : str
         Where they were measured, or why there are none.
     absent : mapping of str to Absent, optional
         Datasets that are not on this machine; no table shows them where it has another.
@@ -48,12 +48,12 @@ class Results:
     """
 
     def __init__(
-        self, task, grid, settings, rows, missing=(), seconds=None, seconds_told="", absent=None
+        self, task, grid, settings, rows, missing=(), seconds=None, seconds_note="", absent=None
     ):
         self.task, self.grid, self.settings = task, grid, list(settings)
         self.rows, self.missing = list(rows), list(missing)
         self.absent = dict(absent or {})
-        self.metrics, self.seconds_told = dict(task.metrics), seconds_told
+        self.metrics, self.seconds_note = dict(task.metrics), seconds_note
         if seconds is not None:
             self.metrics["seconds"] = SECONDS
             self.rows = [
@@ -136,7 +136,7 @@ class Results:
             fixed={name: value for name, value in constant if name not in apart},
             folded=folded,
             blocks=[self._block(*place, found, metrics) for place, found in blocks.items()],
-            absent=told(self.absent) if here else [],
+            absent=absent_lines(self.absent) if here else [],
         )
 
     def compare(self, reference, metric, across="seed"):

@@ -94,9 +94,9 @@ def test_a_file_without_components_is_wrong_usage(call, tmp_path, text, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["datasets", "get"], "one dataset is wanted"),
-        (["datasets", "get", "demo", "maps"], "one dataset is wanted"),
-        (["datasets", "mini", "maps"], "a dataset and a folder are wanted"),
+        (["datasets", "get"], "one dataset is needed"),
+        (["datasets", "get", "demo", "maps"], "one dataset is needed"),
+        (["datasets", "mini", "maps"], "a dataset and a folder are needed"),
         (["datasets", "mini", "mapps", "x"], "mapps"),
         (["datasets", "maps", "--data", "/nonexistent"], "--data /nonexistent"),
         (["check", "x.py", "--data", "/nonexistent"], "--data /nonexistent"),

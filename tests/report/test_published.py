@@ -108,7 +108,7 @@ def test_verify_says_that_it_cannot_where_the_dataset_is_absent(tmp_path, monkey
     argv = ["verify", "separation", "musdb18", "--data", str(tmp_path), "--cache", str(tmp_path)]
     assert tool.main(argv) == 1
     err = capsys.readouterr().err
-    assert err.startswith("it cannot be told: musdb18")
+    assert err.startswith("cannot be checked: musdb18")
     assert len(err.splitlines()) == 1
     assert tool.main(["verify", "structure", "salami"]) == 2
     assert "no implementation check of structure on salami" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from scored import CD, MU, Toy, datasets, results  # noqa: F401 - a fixture
 
 from nmfab.base.errors import UsageError
 from nmfab.report.terminal import results_table
+from nmfab.results.summary import Absent
 from nmfab.results.table import Results
 
 TRACKS = [str(t) for t in range(8)]
@@ -189,3 +190,51 @@ def test_notes_of_the_task_stand_below_the_table_of_their_block(monkeypatch):
         lines = results_table(found, what).splitlines()
         assert "one: 1 settings, 2 results" in lines
         assert "two: 2 settings, 4 results" in lines
+
+
+@pytest.mark.parametrize("same", [0, 1, 2])
+def test_tracks_that_do_not_differ_are_left_out_of_the_test(same):
+    rng = random.Random(5)
+    mu = {t: rng.random() for t in TRACKS}
+    cd = {t: v + (0 if int(t) < same else rng.random() - 0.3) for t, v in mu.items()}
+    (other,) = results({MU: mu, CD: cd}).compare({"algorithm": "mu"}, "F")
+    expected = wilcoxon([cd[t] - mu[t] for t in TRACKS[same:]])
+    assert (other.tracks, other.p) == (8, pytest.approx(expected.pvalue))
+    assert other.difference == pytest.approx(fmean(cd[t] - mu[t] for t in TRACKS))
+
+
+def test_missing_results_of_all_seeds_are_counted_by_their_reason():
+    names = [f"dataset=one,algorithm=mu,init=random,seed={seed}" for seed in range(3)]
+    reasons = [(names[0], "a", "damaged"), (names[0], "b", "damaged"), (names[1], "a", "damaged")]
+    missing = [(name, "one", track, why) for name, track, why in reasons]
+    missing.append((names[1], "one", "b", "silent"))
+    found = results({names[2]: {"a": 0.5, "b": 0.5}}, SEEDS | {"algorithm": ["mu"]}, missing)
+    (row,) = found.summary(["F"]).blocks[0].rows
+    assert row.missing == {"damaged": 3, "silent": 1}
+    assert row.seeds == 1
+    shown = results_table(found, "F").splitlines()
+    assert "3 results missing: damaged" in shown
+    assert "1 result missing: silent" in shown
+    assert next(line for line in shown if "0.500" in line).split()[-1] == "4"
+
+
+def test_what_says_where_a_table_is_from_is_no_column(placed):
+    summary = placed.summary(["F"])
+    assert summary.columns == ["algorithm"]
+    assert summary.fixed == {}
+    one = placed.summary(["F"]).blocks[0]
+    assert (one.dataset, one.protocol) == ("one", "excerpt=short")
+    assert "excerpt=short" in results_table(placed, "F").splitlines()[0]
+
+
+def test_a_dataset_that_is_absent_has_no_table_where_another_has_one(placed):
+    lost = {"two": Absent(4, "two: get it", nowhere=True)}
+    found = Results(Toy(), placed.grid, placed.settings, placed.rows, absent=lost)
+    summary = found.summary(["F"])
+    assert {block.dataset for block in summary.blocks} == {"one"}
+    assert summary.absent == ["two: get it"]
+    assert "left out: two: get it" in results_table(found, "F").splitlines()
+    lost["one"] = Absent(4, "one: get it", nowhere=True)
+    found = Results(Toy(), placed.grid, placed.settings, placed.rows, absent=lost)
+    assert {block.dataset for block in found.summary(["F"]).blocks} == {"one", "two"}
+    assert found.summary(["F"]).absent == []

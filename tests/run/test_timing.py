@@ -83,7 +83,7 @@ def test_seconds_stand_in_the_table_where_they_compare(experiment):
     run(made, {"rank": 2})
     found = made.results()
     assert found.to_frame()["seconds"].isna().all()
-    assert "not comparable" in found.seconds_told
+    assert "not comparable" in found.seconds_note
     assert made.results({"rank": 2}).to_frame()["seconds"].notna().all()
 
 
