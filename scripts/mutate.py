@@ -11,9 +11,10 @@ FILE holds three lines for each fault, and comments after #:
     +        sum_[:, :length] = sound["samples"][:, :length]
 
 A number after the path (``slakh.py:117``) is needed where the old line occurs more than once. A
-fault is tried on a copy of the checkout with the tests of its folder and tests/tasks (or --tests),
-those of its file first. tests/test_versions.py never counts: it notices that code changed, not that
-it is wrong. A fault that alters nothing that can be observed goes unnoticed too: judge the list.
+fault is tried on a copy of the checkout with the tests of its folder and tests/tasks, those of its
+file first (--alone and --tests choose others). tests/test_versions.py never counts: it notices that
+code changed, not that it is wrong. A fault that alters nothing that can be observed goes unnoticed
+too: judge the list.
 """
 
 import argparse
@@ -208,7 +209,7 @@ def _compiles(lines, number, line):
     return True
 
 
-def mirrored(path, root):
+def mirrored(path, root, *, alone=False):
     """Return the tests to run for a file of the package: those named like it, its folder's, tasks'.
 
     Parameters
@@ -217,11 +218,14 @@ def mirrored(path, root):
         Below the checkout, ``nmfab/FOLDER/.../NAME.py``.
     root : Path
         The checkout.
+    alone : bool
+        Whether those of the tasks are left out.
     """
     parts, stem = Path(path).parts, Path(path).stem.strip("_")
     mirror = root / "tests" / parts[1] if len(parts) > 2 else root / "tests"
     own = sorted(mirror.glob(f"test*{stem}*.py")) if stem != "init" else []
-    folders = [place for place in (mirror, root / "tests/tasks") if place.is_dir()]
+    wanted = (mirror,) if alone else (mirror, root / "tests/tasks")
+    folders = [place for place in wanted if place.is_dir()]
     return [place.relative_to(root).as_posix() for place in dict.fromkeys([*own, *folders])]
 
 
@@ -283,7 +287,7 @@ class Copies:
         return outcome, time.monotonic() - start
 
 
-def judge(faults, root, *, tests=None, jobs=1, show=print):
+def judge(faults, root, *, tests=None, alone=False, jobs=1, show=print):
     """Try the faults, and return those that no test noticed.
 
     Parameters
@@ -294,6 +298,8 @@ def judge(faults, root, *, tests=None, jobs=1, show=print):
         See above.
     tests : sequence of str, optional
         What pytest runs; `mirrored` each fault's file where None.
+    alone : bool
+        As in `mirrored`.
     jobs : int
         How many run at a time.
     show : callable
@@ -304,7 +310,7 @@ def judge(faults, root, *, tests=None, jobs=1, show=print):
     ValueError
         If the tests fail, or there are none, without a fault.
     """
-    chosen = {fault.path: tests or mirrored(fault.path, root) for fault in faults}
+    chosen = {fault.path: tests or mirrored(fault.path, root, alone=alone) for fault in faults}
     every = sorted({place for places in chosen.values() for place in places})
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder, ThreadPoolExecutor(jobs) as pool:
         copies = Copies(root, folder, jobs)
@@ -334,6 +340,7 @@ def main(arguments=None):
     parser.add_argument("--count", type=int, default=40, help="faults to draw (default: 40)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
     parser.add_argument("--tests", nargs="+", help="tests to run in place of those of the folder")
+    parser.add_argument("--alone", action="store_true", help="without tests/tasks: quicker")
     parser.add_argument("--jobs", type=int, default=1, help="faults tried at a time (default: 1)")
     parser.add_argument("--list", action="store_true", help="show the faults and run nothing")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout (default: this one)")
@@ -348,7 +355,8 @@ def main(arguments=None):
         if options.list:
             print("\n\n".join(map(str, faults)))
             return 0
-        unnoticed = judge(faults, options.root, tests=options.tests, jobs=options.jobs)
+        how = {"tests": options.tests, "alone": options.alone, "jobs": options.jobs}
+        unnoticed = judge(faults, options.root, **how)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print(f"{len(faults) - len(unnoticed)} of {len(faults)} faults noticed")

@@ -161,4 +161,5 @@ def test_tests_of_a_file_are_its_own_then_its_folders_then_the_tasks(mutate, che
     (checkout / "tests/tasks").mkdir()
     named = mutate.mirrored("nmfab/room/means.py", checkout)
     assert named == ["tests/room/test_means.py", "tests/room", "tests/tasks"]
+    assert mutate.mirrored("nmfab/room/means.py", checkout, alone=True) == named[:2]
     assert mutate.mirrored("nmfab/room/__init__.py", checkout) == ["tests/room", "tests/tasks"]

@@ -70,6 +70,53 @@ def test_nn_log_mel_is_log1p_of_mel(noise):
     assert not nn_log_mel(np.zeros((1025, 2)), sample_rate=44100, n_fft=2048).any()
 
 
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize(
+    "given",
+    [{"n_mels": 17}, {"fmin": 700}, {"fmax": 3000}, {"power": 1}, {"n_mels": 9, "fmin": 0}],
+)
+def test_every_keyword_of_the_mel_bands_is_librosas(noise, rate, given):
+    given = {"fmax": 7000} | given
+    spectrum = np.abs(librosa.stft(noise, n_fft=1024))
+    options = {"n_mels": 80, "fmin": 80, "power": 2} | given
+    theirs = librosa.feature.melspectrogram(y=noise, sr=rate, n_fft=1024, hop_length=256, **options)
+    ours = mel(spectrum, sample_rate=rate, n_fft=1024, **given)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    logarithms = nn_log_mel(spectrum, sample_rate=rate, n_fft=1024, **given)
+    np.testing.assert_allclose(logarithms, np.log1p(theirs), rtol=1e-4, atol=1e-6)
+
+
+def test_defaults_of_the_bands_are_those_of_grill_and_schlueter():
+    for name in ("mel", "nn_log_mel"):
+        assert FEATURES[name].defaults == {"n_mels": 80, "fmin": 80, "fmax": 16000, "power": 2}
+    assert FEATURES["chroma"].defaults == {"tuning": 0, "normalized": True}
+
+
+@pytest.mark.parametrize("name", FEATURES.names())
+def test_every_keyword_of_a_feature_changes_what_it_gives(noise, name):
+    values = {"n_mels": 40, "fmin": 500, "fmax": 9000, "power": 1, "tuning": 0.4}
+    values["normalized"] = False
+    feature = FEATURES[name]
+    spectrum = np.abs(librosa.stft(noise))
+    usual = feature.function(spectrum, sample_rate=44100, n_fft=2048)
+    for keyword, default in feature.defaults.items():
+        given = feature.function(
+            spectrum, sample_rate=44100, n_fft=2048, **{keyword: values[keyword]}
+        )
+        assert given.shape != usual.shape or not np.allclose(given, usual, rtol=0.01)
+        same = feature.function(spectrum, sample_rate=44100, n_fft=2048, **{keyword: default})
+        np.testing.assert_array_equal(same, usual)
+
+
+def test_chroma_not_normalized_is_the_energy_and_normalized_has_a_peak_of_one(noise):
+    spectrum = np.abs(librosa.stft(noise)) * np.linspace(0.5, 3, 59)
+    energy = chroma(spectrum, sample_rate=22050, n_fft=2048, normalized=False)
+    weights = librosa.filters.chroma(sr=22050, n_fft=2048, tuning=0)
+    np.testing.assert_allclose(energy, weights @ spectrum**2, rtol=1e-4)
+    shares = chroma(spectrum, sample_rate=22050, n_fft=2048)
+    np.testing.assert_allclose(shares, energy / energy.max(axis=0), rtol=1e-5)
+
+
 def test_chroma_is_librosas_with_the_tuning_given(noise):
     spectrum = np.abs(librosa.stft(noise))
     theirs = librosa.feature.chroma_stft(S=spectrum**2, sr=22050, n_fft=2048, tuning=0.2)
@@ -168,6 +215,18 @@ def test_a_rest_below_a_quarter_of_a_bar_joins_the_last_bar():
     downbeats = np.array([1.0, 3.0, 5.0])
     np.testing.assert_allclose(bars.edges_from_downbeats(downbeats, 5.49), [1, 3, 5.49])
     np.testing.assert_allclose(bars.edges_from_downbeats(downbeats, 5.5), [1, 3, 5, 5.5])
+
+
+def test_a_bar_is_as_long_as_the_median_however_long_one_pause_is():
+    downbeats = np.array([0.0, 1.0, 2.0, 3.0, 20.0])  # the median bar has 1 s, the mean 5 s
+    np.testing.assert_allclose(bars.edges_from_downbeats(downbeats, 20.25), [0, 1, 2, 3, 20, 20.25])
+    np.testing.assert_allclose(bars.edges_from_downbeats(downbeats, 20.24), [0, 1, 2, 3, 20.24])
+
+
+def test_bars_of_several_metres_begin_where_the_annotation_says():
+    positions = np.array([3, 1, 2, 3, 1, 2, 1, 2, 3, 4])
+    edges = bars.annotated_bars(np.arange(10) * 0.5, positions, 6.0)
+    np.testing.assert_allclose(edges, [0.5, 2, 3, 6])
 
 
 def test_downbeats_outside_the_audio_are_left_out_and_logged(caplog):
