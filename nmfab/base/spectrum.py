@@ -23,6 +23,9 @@ def to_mono(samples):
     return samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=samples.dtype)
 
 
+RESAMPLER = "soxr"  # its release decides what `resample` gives
+
+
 def resample(samples, sample_rate, target_rate):
     """Change the rate of a signal with a band-limited interpolator (soxr, high quality).
 

@@ -10,9 +10,10 @@ import logging
 import numpy as np
 
 from nmfab.base.errors import DataError
-from nmfab.base.spectrum import resample, to_mono
+from nmfab.base.spectrum import RESAMPLER, resample, to_mono
 
 VERSION = 1
+LIBRARIES = ("librosa", RESAMPLER)  # whose releases decide which beats `estimated_bars` finds
 _log = logging.getLogger(__name__)
 _TRACKING_RATE = 22050  # Hz, the rate that librosa's beat tracker was tuned for
 _BEATS_PER_BAR = 4

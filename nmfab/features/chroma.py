@@ -7,7 +7,7 @@ import numpy as np
 from nmfab.features.contract import feature
 
 
-@feature("chroma", version=1)
+@feature("chroma", version=1, libraries=("librosa",))
 def chroma(magnitude, *, sample_rate, n_fft, tuning=0, normalized=True):
     """Return the energies of the twelve pitch classes of each frame, C first.
 

@@ -17,12 +17,14 @@ class Feature:
 
     ``magnitude`` [shape=(1 + n_fft // 2, n)] is the modulus of a centred STFT at any n frames, so
     that a task may compute only the frames that it needs. Further keywords are parameters of the
-    feature, and each can be a factor (``NAME.param``).
+    feature, and each can be a factor (``NAME.param``). `libraries` are those whose release decides
+    what it gives (``("librosa",)`` for a filterbank of librosa's): keys name it.
     """
 
     name: str
     function: Callable[..., Any]
     version: int | None
+    libraries: tuple[str, ...] = ()
 
     @cached_property
     def defaults(self):
@@ -33,11 +35,11 @@ class Feature:
         return {p.name: p.default for p in own}
 
 
-def feature(name, *, version=None):
+def feature(name, *, version=None, libraries=()):
     """Register a function as a feature; see `Feature`."""
 
     def register(function):
-        FEATURES.add(name, Feature(name, function, version))
+        FEATURES.add(name, Feature(name, function, version, tuple(libraries)))
         return function
 
     return register

@@ -6,7 +6,7 @@ from nmfab.features.contract import feature
 from nmfab.features.mel import mel
 
 
-@feature("nn_log_mel", version=1)
+@feature("nn_log_mel", version=1, libraries=("librosa",))
 def nn_log_mel(magnitude, *, sample_rate, n_fft, n_mels=80, fmin=80, fmax=16000, power=2):
     """Return log(1 + mel) of each frame, natural logarithm.
 

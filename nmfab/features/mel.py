@@ -8,7 +8,7 @@ from nmfab.base.errors import UsageError
 from nmfab.features.contract import feature
 
 
-@feature("mel", version=1)
+@feature("mel", version=1, libraries=("librosa",))
 def mel(magnitude, *, sample_rate, n_fft, n_mels=80, fmin=80, fmax=16000, power=2):
     """Return the mel spectrum of each frame.
 

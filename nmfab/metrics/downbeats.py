@@ -13,6 +13,7 @@ import numpy as np
 from nmfab.base.errors import DataError
 
 VERSION = 1
+LIBRARIES = ("mir_eval",)
 WINDOW = 0.07  # seconds
 
 

@@ -21,6 +21,7 @@ from nmfab.metrics import bss_eval as v4
 
 VERSION = 1
 BACKENDS = ("nmfab", "museval")
+LIBRARIES = {"nmfab": (), "museval": ("museval",)}  # of each backend
 WHOLE_TRACK = ("si_sdr", "sdr")
 FRAMEWISE = tuple(f"bss_{name}" for name in v4.RATIOS)  # frames left out by the reference alone
 COMPATIBLE = tuple(f"museval_{name}" for name in v4.RATIOS)  # frames left out as museval does

@@ -16,6 +16,7 @@ import numpy as np
 from nmfab.base.errors import DataError
 
 VERSION = 1
+LIBRARIES = ("mir_eval",)
 WINDOWS = {"0.5": 0.5, "3": 3.0}
 
 

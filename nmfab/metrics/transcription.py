@@ -27,6 +27,7 @@ import numpy as np
 from nmfab.base.errors import DataError
 
 VERSION = 1
+LIBRARIES = ("mir_eval",)
 PITCH_UNITS = ("hz", "midi")
 ONSET_TOLERANCE = 0.05  # seconds
 FRAME_HOP = 0.01  # seconds, the grid of MIREX

@@ -208,7 +208,7 @@ def _grouping_node(p):
         parts=("audio",) if blind else ("stems",),
         inputs=factors,
         versions={"postprocessing.grouping": grouping.VERSION} | _STFT | _OWN,
-        libraries=("scikit-learn",) if blind else (),  # its k-means
+        libraries=("scikit-learn", "librosa") if blind else (),  # k-means, mel bands of the MFCC
         small=True,
     )
 
@@ -216,6 +216,7 @@ def _grouping_node(p):
 def _metrics_node(p):
     """Return the last node: what it reads of the setting depends on where estimates come from."""
     inputs, read = (), ()
+    hpss = ("librosa",) if p["baseline"] == "hpss" else ()
     if p["baseline"] in (None, "dictionary"):
         own = ("channels",) if p["baseline"] is None else ()
         read = (*_TRANSFORM, "power", "masking", *own)
@@ -237,6 +238,7 @@ def _metrics_node(p):
         }
         | _STFT
         | _OWN,
+        libraries=(*hpss, *scoring.LIBRARIES[p["bss_backend"]]),
         small=True,
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from nmfab.base.errors import DataError
 from nmfab.base.registry import version_of
-from nmfab.base.spectrum import resample, to_mono
+from nmfab.base.spectrum import RESAMPLER, resample, to_mono
 from nmfab.base.types import Node, Param
 from nmfab.datasets import DATASETS, Dataset
 from nmfab.features import FEATURES, bars, barwise, trackers
@@ -194,6 +194,7 @@ def _bars_node(p):
     if p["bars"] in trackers.TRACKERS:
         versions |= {"features.trackers": trackers.VERSION} | trackers.versions(p["bars"])
     tracked = p["bars"] in ("auto", "librosa")
+    libraries = (RESAMPLER,) if p["bars"] == "madmom" else ()
     return Node(
         name="features.bars",
         compute=_bars,
@@ -201,7 +202,7 @@ def _bars_node(p):
         parts=("audio", *beats),
         optional_parts=beats if p["bars"] == "auto" else (),
         versions=versions,
-        libraries=("librosa",) if tracked else (),
+        libraries=bars.LIBRARIES if tracked else libraries,
     )
 
 
@@ -234,6 +235,7 @@ def _barwise_node(p):
             "features.barwise": barwise.VERSION,
             f"feature.{feature.name}": version_of(feature),
         },
+        libraries=(*feature.libraries, *(() if p["sample_rate"] is None else (RESAMPLER,))),
     )
 
 
@@ -364,6 +366,7 @@ def _metrics_node(p):
             "metrics.structure": scoring.VERSION,
             "metrics.downbeats": downbeats.VERSION,
         },
+        libraries=tuple({*scoring.LIBRARIES, *downbeats.LIBRARIES}),
         small=True,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from nmfab.algorithms import isolated
 from nmfab.algorithms.init import VERSION as TEMPLATES_VERSION
 from nmfab.algorithms.init import harmonic_templates
-from nmfab.base.spectrum import frame_count, magnitudes, resample, to_mono
+from nmfab.base.spectrum import RESAMPLER, frame_count, magnitudes, resample, to_mono
 from nmfab.base.types import Node, Param
 from nmfab.metrics import transcription as scoring
 from nmfab.postprocessing import notes as noting
@@ -148,6 +148,7 @@ def _stft_node(p):
         params=_given(p, *_STFT),
         parts=("audio",),
         versions={"features.stft": STFT_VERSION},
+        libraries=() if p["sample_rate"] is None else (RESAMPLER,),
     )
 
 
@@ -349,6 +350,7 @@ def _metrics_node(p):
         parts=("notes",),
         inputs=("postprocessing.estimate",),
         versions={"metrics.transcription": scoring.VERSION},
+        libraries=scoring.LIBRARIES,
         small=True,
     )
 
