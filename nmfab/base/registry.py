@@ -215,7 +215,7 @@ def load_plugin(path):
         sys.path.append(str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"plug-in {path} cannot be imported: {error!r}") from error
     for beside in sources_of(path)[1:]:

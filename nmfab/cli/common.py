@@ -1,10 +1,13 @@
 """What both command lines share: what they say, and the exit status that errors give."""
 
 import argparse
+import logging
 import os
 import sys
 
 from nmfab.base.errors import NmfabError, UsageError
+
+_log = logging.getLogger("nmfab")
 
 
 def status_of(action, *arguments):
@@ -30,6 +33,10 @@ def status_of(action, *arguments):
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a folder that may not be written
+        _log.debug("the traceback", exc_info=True)
+        complain(f"{error.filename}: {error.strerror}" if error.filename else error)
+        return 1
 
 
 def say(text):
@@ -52,8 +59,19 @@ def positive(text):
     return value
 
 
-def check_folders(folders):
-    """Raise UsageError for a folder of ``--data`` that does not exist."""
-    for folder in folders:
+def check_folders(data, cache=None):
+    """Raise UsageError for a folder of ``--data`` that does not exist, a ``--cache`` that is none.
+
+    Parameters
+    ----------
+    data : sequence of Path
+        Folders of datasets.
+    cache : Path, optional
+        It need not exist, but must not be a file, nor lie below one.
+    """
+    for folder in data:
         if not folder.is_dir():
             raise UsageError(f"--data {folder}: there is no such folder")
+    for place in (cache, *cache.parents) if cache else ():
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"--cache {cache}: {place} is a file, and a folder is needed")

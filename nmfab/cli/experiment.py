@@ -26,7 +26,7 @@ selectors (-s), all of the same settings:
 A list of selectors means any of them. Baselines and oracles
 without a factor that the selector names stay selected.
 
-exit status: 0 done, 1 something failed, 2 wrong usage
+exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted
 """
 
 
@@ -169,7 +169,7 @@ def _configure(experiment, options):
         experiment.add_plugin(plugin)
     for assignment in options.set:
         experiment.set(*parse_assignment(assignment))
-    check_folders(options.data)
+    check_folders(options.data, options.cache)
     experiment.data = [*options.data, *experiment.data]
     experiment.cache = options.cache or experiment.cache
     experiment.device = options.device
@@ -184,16 +184,20 @@ def _tracks(text):
     if text is None:
         return None
     text = text.strip()
-    if text.isdigit():
+    if text.isdecimal():
         if int(text) == 0:
             raise UsageError("--tracks 0: at least one track is needed")
         return int(text)
     if text.startswith("["):
         try:
-            return [str(track) for track in json.loads(text)]
+            ids = [str(track) for track in json.loads(text)]
         except ValueError as error:
             raise UsageError(f"--tracks {text}: not a list of ids ({error})") from error
-    return [track.strip() for track in text.split(",") if track.strip()]
+    else:
+        ids = [track.strip() for track in text.split(",") if track.strip()]
+    if not ids:
+        raise UsageError(f"--tracks {text!r}: at least one track is needed")
+    return ids
 
 
 def _information(experiment, options):

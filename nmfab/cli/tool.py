@@ -19,7 +19,7 @@ nmfab datasets mini NAME DIR   write a miniature in the official layout: synthes
 
 
 def main(argv=None):
-    """Run the tool ``nmfab``; return its exit status: 0 done, 1 something failed, 2 wrong usage.
+    """Run the tool ``nmfab``; return its exit status, as `nmfab.cli.common.status_of` does.
 
     Parameters
     ----------
@@ -31,7 +31,11 @@ def main(argv=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="nmfab", description="Tools around nmfab's experiments.")
+    parser = argparse.ArgumentParser(
+        prog="nmfab",
+        description="Tools around nmfab's experiments.",
+        epilog="exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted",
+    )
     parser.add_argument("-v", "--version", action="version", version=f"nmfab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     of_data = {"action": "append", "default": [], "type": Path, "metavar": "DIR"}
@@ -84,7 +88,7 @@ def _verify(options):
     from nmfab.report import published
     from nmfab.report.verify import verify
 
-    check_folders(options.data)
+    check_folders(options.data, options.cache)
     checks = verify(
         options.task, options.dataset, data=options.data, cache=options.cache, jobs=options.jobs
     )

@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 def call(tmp_path, monkeypatch, capsys):
     """Run the tool in a folder of its own; what its files register is forgotten after."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # plug-ins' folders join it
     for registry in (ALGORITHMS, DATASETS, TASKS):
         known = {name: registry[name] for name in registry.names()}
         monkeypatch.setattr(registry, "_components", known)

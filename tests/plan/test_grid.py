@@ -325,3 +325,64 @@ print([name for name in ("doce", "pandas", "tables", "scipy", "torch") if name i
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_settings_of_one_text_and_other_fixed_parameters_differ():
+    one, two = (grid(a={"beta": [1, 2]}, fixed={"rank": rank}).settings for rank in (10, 20))
+    assert texts(one) == texts(two)
+    assert one[0] != two[0]
+    assert len({*one, *two}) == 4
+
+
+def test_columns_of_baselines_alone_are_those_that_differ():
+    found = grid(rest={"method": ["regular", "snapped"], "period": [8], "flag": [True]})
+    assert found.varying() == ["method"]
+    (regular,) = found.select("method=regular")
+    assert found.varying([regular]) == []
+    assert found.constant([regular]) == {"dataset": "one", "method": "regular", "period": 8}
+
+
+def test_null_is_a_value_of_any_parameter_and_text_of_those_that_take_it(monkeypatch):
+    assert grid(a={"rank": [None, 3]}).factors["rank"] == [None, 3]
+    with pytest.raises(UsageError, match="rank=ten: a number is needed, as in 10"):
+        grid(a={"rank": ["ten"]})
+    monkeypatch.setitem(Toy.params, "rank", Param(10, "number", text=True))
+    assert grid(a={"rank": ["ten"]}).factors["rank"] == ["ten"]
+
+
+def test_several_modalities_are_a_factor_of_every_plan_and_fix_nothing():
+    found = grid(a={"rank": [10, 20]}, b={"beta": [1]}, overrides={"flag": [True, False]})
+    assert found.fixed == {}
+    assert [plan["flag"] for plan in found.plans.values()] == [[True, False]] * 2
+    found = grid(a={"rank": [10, 20]}, b={"beta": [1]}, overrides={"rank": [30, 40]})
+    assert found.plans["b"]["rank"] == found.plans["a"]["rank"] == [30, 40]
+
+
+def test_a_modality_is_kept_once_and_truth_is_no_number():
+    modalities = grid(a={"flag": [1, 1.0, True, 1]}).factors["flag"]
+    assert [type(m) for m in modalities][:2] == [int, bool]
+    assert len(grid(a={"flag": [1, 1.0, True, 1]}).plans["a"]["flag"]) == 2
+
+
+def test_a_plan_that_a_setting_is_in_twice_is_named_once():
+    found = grid(a={"init": ["nndsvda"], "seed": [0, 1]}, b={"init": ["nndsvda"], "seed": [5]})
+    assert [s.plans for s in found.settings] == [("a", "b")]
+    # it is what seed 5 of b gives, but in a there is no seed 5
+    assert found.select("b/seed=5") == found.select("seed=5") == found.settings
+    with pytest.raises(UsageError, match="selects none"):
+        found.select("a/seed=5")
+
+
+def test_a_parameter_that_nothing_reads_keeps_its_default():
+    found = grid(a={"method": ["constant"], "rank": [10, 20]})
+    (setting,) = found.settings
+    assert setting.parameters["rank"] == 10
+    assert "rank" not in setting.values
+
+
+def test_naming_the_dataset_alone_selects_no_baseline_of_another():
+    plan = {"dataset": ["one", "two"]}
+    found = Grid(Toy(), {"a": plan | {"beta": [1, 2]}, "b": plan | {"method": ["regular"]}})
+    assert {s.values["dataset"] for s in found.select("dataset=two")} == {"two"}
+    with pytest.raises(UsageError, match="selects none"):
+        found.select("b/dataset=two,beta=1")
