@@ -52,8 +52,8 @@ def _total(grid, chosen):
     kinds = [setting.kind for setting in chosen if setting.kind]
     marked = [text.count(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)]
     among = f", {' and '.join(marked)} among them" if marked else ""
-    of = f" of {len(grid.settings)}" if len(chosen) != len(grid.settings) else ""
-    return f"selected: {len(chosen)}{of} {'setting' if len(chosen) == 1 else 'settings'}{among}"
+    part = f"{len(chosen)} of " if len(chosen) != len(grid.settings) else ""
+    return f"selected: {part}{text.count(len(grid.settings), 'setting')}{among}"
 
 
 def _left_out(grid):

@@ -402,3 +402,38 @@ def test_colour_is_for_terminals_that_want_it(call, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\033[1m" not in call("-d")[1]
+
+
+def test_explain_names_datasets_that_are_absent(call, tmp_path):
+    (tmp_path / "data" / "toy").rename(tmp_path / "data" / "other")
+    status, _, err = call("--explain")
+    assert status == 0
+    assert "put text files with numbers into toy/" in err
+    _, out, _ = call("-p")
+    assert "without data: 6 settings, " in out
+    _, out, _ = call("-i")
+    assert "absent" in out
+
+
+def test_warnings_of_a_run_go_to_standard_error(call, monkeypatch):
+    from nmfab.run import runner
+
+    run = runner.run
+
+    def warned(*arguments, **options):
+        report = run(*arguments, **options)
+        report.warnings.append("a file was set aside")
+        return report
+
+    monkeypatch.setattr(runner, "run", warned)
+    status, out, err = call("-c", "-s", "rank=1")
+    assert status == 0
+    assert err == "warning: a file was set aside\n"
+    assert "set aside" not in out
+
+
+def test_published_figures_are_shown_where_they_are_asked_for(call):
+    _, out, _ = call("-d")
+    assert "published" not in out
+    _, out, _ = call("-d", "--published")
+    assert out.splitlines()[-1] == "no figure is published for toy on what is selected"

@@ -155,3 +155,48 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.fixture
+def fetched(monkeypatch, tmp_path):
+    """Downloads that are there at once: the first is new, the second was there."""
+    from nmfab.datasets import download
+
+    files = [download.Remote("u", "a.zip", "md5:1"), download.Remote("u", "b.zip")]
+    monkeypatch.setattr(download, "remotes", lambda names: files)
+    monkeypatch.setattr(download, "get", lambda remote, folder, tell: remote.name == "a.zip")
+    return tmp_path
+
+
+def test_get_says_what_is_new_and_what_has_no_checksum(call, fetched):
+    status, out, err = call("datasets", "get", "beatles", "--data", fetched)
+    assert err == []
+    assert out[0] == f"into {fetched / 'beatles'}"
+    assert out[1] == "a.zip: done"
+    assert out[2] == "b.zip: exists already (no checksum is published for it)"
+    assert out[3].startswith("beatles: absent, ")
+    assert status == 0
+
+
+def test_what_cannot_be_downloaded_says_how_to_get_it_and_gives_status_1(call, fetched):
+    from nmfab.datasets import DATASETS
+
+    names = [name for name in DATASETS.names() if not DATASETS[name].downloads]
+    assert names
+    for name in names:
+        status, out, _ = call("datasets", "get", name, "--data", fetched)
+        assert status == 1
+        assert out[0].startswith(f"{name}: ")
+        assert "a.zip" not in " ".join(out)
+
+
+def test_files_that_differ_from_the_index_are_named_and_give_status_1(call, monkeypatch, tmp_path):
+    from nmfab.datasets import download
+
+    (tmp_path / "rwcpop").mkdir()
+    for wrong, status in (["one.wav"], 1), ([], 0):
+        monkeypatch.setattr(download, "differing", lambda folder, wrong=wrong: (3, wrong))
+        got, out, _ = call("datasets", "rwcpop", "--verify", "--data", tmp_path)
+        assert got == status
+        assert out[:-1] == [f"differs: {name}" for name in wrong]
+        assert out[-1].startswith(f"rwcpop: {3 - len(wrong)} of 3 files have the md5")
