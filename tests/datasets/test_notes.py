@@ -132,3 +132,21 @@ def test_jams_in_midi_and_in_hertz(tmp_path):
     (tmp_path / "a.jams").write_text(json.dumps({"annotations": []}))
     with pytest.raises(DataError, match="has no annotation of notes"):
         read_jams_notes(tmp_path / "a.jams")
+
+
+def test_keys_struck_again_before_they_are_released_end_in_order(tmp_path):
+    """Two notes of one key at once, one of each channel: the first release ends the first."""
+    import mido
+
+    events = [  # time in ticks of 480 to half a second, message, channel
+        (0, "note_on", 0), (240, "note_on", 0), (480, "note_on", 1), (960, "note_off", 0),
+        (1200, "note_off", 1), (1440, "note_off", 0),
+    ]  # fmt: skip
+    track, now = mido.MidiTrack(), 0
+    for tick, kind, channel in events:
+        track.append(mido.Message(kind, note=60, velocity=64, channel=channel, time=tick - now))
+        now = tick
+    mido.MidiFile(ticks_per_beat=480, tracks=[track]).save(str(tmp_path / "a.mid"))
+    found = read_midi_notes(tmp_path / "a.mid")
+    table = np.column_stack([found["onsets"], found["offsets"], found["pitches"]])
+    np.testing.assert_allclose(table, [[0, 1, 60], [0.25, 1.5, 60], [0.5, 1.25, 60]])

@@ -246,6 +246,40 @@ def test_downbeats_are_where_chroma_changes(phase):
     assert bars.strongest_phase(chroma, beats) == phase
 
 
+def test_the_phase_with_the_largest_mean_change_wins_and_before_the_first_beat_is_none():
+    # Phase 1 has the beats 1 and 5: a mean of 0.6 and a sum of 1.2; phase 2 has beat 2 alone.
+    turns = {0: 1.0, 1: 0.6, 2: 0.9, 3: 0.1, 4: 0.0, 5: 0.6}  # cosine distance to the beat before
+    vector, columns = np.zeros(12), []
+    vector[0] = 1
+    columns += [vector] * 10
+    for beat, change in turns.items():
+        vector = (1 - change) * vector
+        vector[beat + 1] = np.sqrt(1 - (1 - change) ** 2)
+        columns += [vector] * 10
+    chroma = np.array(columns).T
+    assert bars.strongest_phase(chroma, np.arange(10, 70, 10)) == 2
+
+
+@pytest.mark.parametrize("rate", [11025, 44100])
+def test_estimated_bars_are_in_seconds_at_every_rate(rate):
+    edges = bars.estimated_bars(_metronome(rate)[None], rate)
+    np.testing.assert_allclose(np.diff(edges[1:-1]), 2.0, atol=0.1)
+    assert edges[-1] == 20
+    assert len(edges) in (10, 11, 12)
+
+
+def _metronome(rate):
+    """Return 20 s of beats at 120 a minute, of another pitch every four."""
+    samples, times = np.zeros(20 * rate, dtype=np.float32), np.arange(rate // 8) / rate
+    for beat in range(39):
+        pitch = 220 * 2 ** ((beat // 4 * 5 % 12) / 12)
+        start = int((0.25 + beat / 2) * rate)
+        samples[start : start + len(times)] += np.sin(2 * np.pi * pitch * times) * np.exp(
+            -times * 30
+        )
+    return samples
+
+
 def test_silence_and_a_few_samples_have_no_beats():
     for samples in (np.zeros((1, 220500)), np.zeros((2, 3)), np.ones((1, 100))):
         with pytest.raises(DataError, match="0 beats were found, too few for a bar"):

@@ -211,6 +211,48 @@ def test_silent_frame_of_a_reference_is_left_out_for_that_source_alone():
     np.testing.assert_array_equal(ours["sdr"][sounding], theirs["sdr"][sounding])
 
 
+def test_frames_that_are_left_out_by_hand():
+    """Four frames of 10 samples; a frame is silent below one step of 16 bits in every channel."""
+    step = 2.0**-15
+    stems = np.full((2, 2, 40), 0.1)
+    stems[0, :, 10:20] = 0.99 * step  # below the step
+    stems[0, :, 20:30] = 0
+    stems[0, 1, 25] = -step  # one sample of the second channel reaches it
+    stems[1, :, 30:] = 0
+    found = np.full((2, 2, 40), 0.1)
+    found[1, :, :10] = 0  # an estimate that is silent leaves nothing out
+    keep = v4.frame_mask(stems, found, window=10)
+    np.testing.assert_array_equal(keep, [[1, 0, 1, 1], [1, 1, 1, 0]])
+    half = v4.frame_mask(stems, found, window=10, hop=5)
+    np.testing.assert_array_equal(half[0], [1, 1, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(half[1], [1, 1, 1, 1, 1, 1, 0])
+
+
+def test_frames_that_museval_leaves_out_by_hand():
+    """It adds up the channels: what cancels is silent, and one source leaves out all."""
+    stems, found = np.full((2, 2, 40), 0.1), np.full((2, 2, 40), 0.1)
+    stems[0, 1, 10:20] = -0.1  # the two channels cancel
+    stems[1, :, 20:29] = 0  # all but one sample
+    found[1, :, 30:] = 0
+    keep = v4.frame_mask(stems, found, window=10, rule="museval")
+    np.testing.assert_array_equal(keep, [[1, 0, 1, 0]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("samples", "window", "hop", "starts"),
+    [
+        (40, 10, None, [0, 10, 20, 30]),
+        (49, 10, None, [0, 10, 20, 30]),
+        (50, 10, 10, [0, 10, 20, 30, 40]),
+        (20, 10, 3, [0, 3, 6, 9]),
+        (10, 10, None, [0]),
+        (9, 10, 2, [0]),
+    ],
+)
+def test_frames_begin_where_a_whole_one_follows(samples, window, hop, starts):
+    assert v4.frame_starts(samples, window, hop).tolist() == starts
+
+
 def test_silent_frame_of_an_estimate_counts():
     stems, found = random_case(11)
     found[1, :, :3000] = 0

@@ -25,6 +25,7 @@ def test_the_first_seconds_count():
 def test_each_time_serves_once_and_order_is_nothing():
     assert f_measure([1.0], [0.95, 1.05]) == pytest.approx(2 / 3)
     assert f_measure([3, 1, 2], [2, 3, 1]) == 1
+    assert f_measure([1, 2, 2], [1, 1, 2]) == 1  # a time that is written twice is one
 
 
 def test_the_matching_is_the_largest_there_is():

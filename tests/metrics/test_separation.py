@@ -187,6 +187,47 @@ def test_one_silent_estimate_gains_nothing(stems):
     assert np.isnan(scores["si_sdr"])
 
 
+def test_framewise_scores_are_medians_over_the_frames_that_count(stems):
+    found = noisy(stems, level=0.03)
+    found[0, :, :RATE] += 0.3 * found[1, :, :RATE]  # the first second is worse than the others
+    frames = v4.bss_eval(stems, found, window=RATE)
+    scores = evaluate(stems, found)
+    for name in v4.RATIOS:
+        middle = np.sort(frames[name], axis=1)[:, 1]  # of three frames
+        for stem, value in zip(NAMES, middle, strict=True):
+            assert scores[f"bss_{name}_{stem}"] == pytest.approx(value, abs=1e-9)
+            assert scores[f"museval_{name}_{stem}"] == pytest.approx(value, abs=1e-9)
+        assert scores[f"bss_{name}"] == pytest.approx(np.mean(middle), abs=1e-9)
+    assert not np.allclose(frames["sdr"].mean(axis=1), np.sort(frames["sdr"], axis=1)[:, 1])
+
+
+def test_a_frame_in_which_an_estimate_is_silent_counts_but_not_for_museval(stems):
+    found = noisy(stems)
+    found[2, :, :RATE] = 0
+    scores, frames = evaluate(stems, found), v4.bss_eval(stems, found, window=RATE)["sdr"]
+    assert frames[2, 0] == pytest.approx(0, abs=1e-9)
+    for index, name in enumerate(NAMES):
+        assert scores[f"bss_sdr_{name}"] == pytest.approx(np.median(frames[index]))
+        assert scores[f"museval_sdr_{name}"] == pytest.approx(np.mean(frames[index, 1:]))
+
+
+def test_a_silent_frame_of_a_stem_is_no_fault_of_its_estimate(stems):
+    muted = stems.copy()
+    muted[1, :, RATE : 2 * RATE] = 0
+    scores = evaluate(muted, noisy(muted))
+    frames = v4.bss_eval(muted, noisy(muted), window=RATE)
+    for name in v4.RATIOS:
+        assert scores[f"bss_{name}_bass"] == pytest.approx(np.mean(frames[name][1, [0, 2]]))
+
+
+def test_gain_is_the_mean_improvement_over_the_mixture_as_it_is(stems):
+    mixture, found = stems.sum(axis=0), noisy(stems)
+    scores = evaluate(stems, found)
+    for name, function in (("sdr", scoring.sdr), ("si_sdr", scoring.si_sdr)):
+        gains = [function(s, f) - function(s, mixture) for s, f in zip(stems, found, strict=True)]
+        assert scores[f"{name}_gain"] == pytest.approx(np.mean(gains), abs=1e-9)
+
+
 def test_gain_of_the_mixture_is_nothing(stems):
     mixture = stems.sum(axis=0)
     scores = evaluate(stems, np.broadcast_to(mixture, stems.shape))

@@ -124,6 +124,23 @@ def test_the_tolerance_is_the_one_given():
     assert scores(one(1.0, 2.0, 60), late, onset_tolerance=0.1)["F"] == 1
 
 
+def test_tolerance_and_unit_are_those_of_the_scores_with_offsets_too():
+    late = one(1.08, 2.0, 60)
+    assert scores(one(1.0, 2.0, 60), late)["F_offset"] == 0
+    assert scores(one(1.0, 2.0, 60), late, onset_tolerance=0.1)["F_offset"] == 1
+    semitone = one(1.0, 2.0, 61)
+    assert scores(one(1.0, 2.0, 60), semitone)["F_offset"] == 0
+    assert scores(one(1.0, 2.0, 60), semitone, pitch_unit="midi")["F_offset"] == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "early", "found"), [(2.0, 0.39, 1), (2.0, 0.41, 0), (0.1, 0.049, 1), (0.1, 0.051, 0)]
+)
+def test_an_offset_is_right_within_a_fifth_of_the_note_or_50_ms(length, early, found):
+    estimate = one(1.0, 1.0 + length - early, 60)
+    assert scores(one(1.0, 1.0 + length, 60), estimate)["F_offset"] == found
+
+
 @pytest.mark.parametrize("pitch", [21, 35, 36, 60, 107])
 @pytest.mark.parametrize("error", [1, 12])
 def test_semitone_and_octave_errors_do_not_pass(pitch, error):
