@@ -85,13 +85,20 @@ def _parser():
 
 
 def _verify(options):
-    from nmfab.report import published
+    from nmfab.report import progress, published
     from nmfab.report.verify import verify
 
     check_folders(options.data, options.cache)
-    checks = verify(
-        options.task, options.dataset, data=options.data, cache=options.cache, jobs=options.jobs
-    )
+    title = f"{options.task} on {options.dataset}"
+    with progress.bar(title, sys.stderr.isatty()) as tell:
+        checks = verify(
+            options.task,
+            options.dataset,
+            data=options.data,
+            cache=options.cache,
+            jobs=options.jobs,
+            progress=tell,
+        )
     say(published.checks_text(checks))
     judged = [check.within for check in checks if not math.isnan(check.published)]
     return 0 if judged and all(judged) else 1

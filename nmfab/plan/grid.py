@@ -61,9 +61,6 @@ class LeftOut:
     reason: str
     plan: str
 
-    def __iter__(self):
-        return iter((self.values, self.reason))
-
 
 class Grid:
     """The settings of one or several plans of a task.

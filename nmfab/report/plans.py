@@ -59,8 +59,8 @@ def _total(grid, chosen):
 def _left_out(grid):
     """Group by reason what cannot be computed."""
     reasons = {}
-    for _, reason in grid.left_out:
-        reasons[reason] = reasons.get(reason, 0) + 1
+    for item in grid.left_out:
+        reasons[item.reason] = reasons.get(item.reason, 0) + 1
     if not reasons:
         return []
     lines = [f"left out: {text.count(len(grid.left_out), 'setting')} that cannot be computed"]

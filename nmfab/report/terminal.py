@@ -4,7 +4,7 @@ import math
 import re
 
 from nmfab.report import text
-from nmfab.report.view import View, choose
+from nmfab.report.view import choose
 
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 _MARKS = {"baseline": "b", "oracle": "o"}
@@ -39,15 +39,15 @@ def results_table(results, what=None, *, width=None, color=False):
     return f"{shown}\n{text.count(more, 'more metric')}: -d all" if more and not what else shown
 
 
-def table(summary, columns=None, *, width=None, color=False):
+def table(summary, view, *, width=None, color=False):
     """Return a summary as text.
 
     Parameters
     ----------
     summary : Summary
         What to show.
-    columns : View or str, optional
-        Which metrics, or the factor whose modalities are columns.
+    view : View
+        Which metrics, and the factor whose modalities are columns if there is one.
     width, color
         See `results_table`.
 
@@ -55,9 +55,6 @@ def table(summary, columns=None, *, width=None, color=False):
     -------
     str
     """
-    view = columns
-    if not isinstance(view, View):
-        view = choose(columns, summary.metrics, [*summary.columns, *summary.fixed])
     if view.pivot:
         sections = _pivoted(summary, view)
     else:

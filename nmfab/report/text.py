@@ -51,7 +51,7 @@ def duration(seconds):
     return f"{minutes:.0f} min" if minutes < 99.5 else f"{minutes / 60:.1f} h"
 
 
-def columns(header, rows, right=(), indent=""):
+def columns(header, rows, right=()):
     """Return lines of aligned columns under a header and a rule.
 
     Parameters
@@ -62,8 +62,6 @@ def columns(header, rows, right=(), indent=""):
         The cells.
     right : collection of int
         Columns that are aligned on the right.
-    indent : str
-        What each line begins with.
     """
     table = [header, *rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
@@ -73,9 +71,9 @@ def columns(header, rows, right=(), indent=""):
             text.rjust(width) if i in right else text.ljust(width)
             for i, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
-        return (indent + "  ".join(cells)).rstrip()
+        return "  ".join(cells).rstrip()
 
-    rule = indent + "  ".join("─" * width for width in widths)
+    rule = "  ".join("─" * width for width in widths)
     return [line(header), rule, *map(line, rows)]
 
 

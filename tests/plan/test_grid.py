@@ -148,7 +148,7 @@ def test_what_cannot_be_computed_is_left_out_with_its_reason():
         a={"algorithm": ["mu", "hals"], "beta": [0, 1, 2], "init": ["nndsvda"], "seed": [0, 1, 2]}
     )
     assert len(found.settings) == 4
-    assert [(values["beta"], reason) for values, reason in found.left_out] == [
+    assert [(item.values["beta"], item.reason) for item in found.left_out] == [
         (0, "hals minimizes beta 2 only"),
         (1, "hals minimizes beta 2 only"),
     ]

@@ -6,6 +6,7 @@ import pytest
 
 from nmfab.base.types import Param
 from nmfab.datasets import Status
+from nmfab.plan.grid import LeftOut
 from nmfab.report import plans, runs
 from nmfab.results.summary import Absent
 from nmfab.run.explain import Forecast, Line
@@ -133,7 +134,7 @@ def test_a_plan_counts_its_own_settings_and_those_that_are_marked():
         factors={"x": [1, "two", 2], "b": [1, 2]},
         settings=settings,
         fixed={"rank": 3},
-        left_out=[({}, "too slow"), ({}, "too slow"), ({}, "no beta")],
+        left_out=[LeftOut({}, why, "a") for why in ("too slow", "too slow", "no beta")],
     )
     lines = [line.rstrip() for line in plans.plan_text(grid).splitlines()]
     assert "plan a · 2 settings" in lines

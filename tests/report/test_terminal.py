@@ -10,6 +10,7 @@ import pytest
 from scored import CD, MU, datasets, results  # noqa: F401 - a fixture
 
 from nmfab.base.errors import UsageError
+from nmfab.plan.grid import LeftOut
 from nmfab.report import csv, plans, runs, text
 from nmfab.report.terminal import results_table
 from nmfab.report.view import View, choose
@@ -205,7 +206,7 @@ def test_csv_reads_back(found, tmp_path):
 
 def test_the_plan_shows_positions_that_select(found):
     grid = found.grid
-    grid.left_out = [({}, "too slow"), ({}, "too slow"), ({}, "no beta 1")]
+    grid.left_out = [LeftOut({}, why, "nmf") for why in ("too slow", "too slow", "no beta 1")]
     shown = plans.plan_text(grid, grid.select("nmf/seed=0"))
     assert "plan nmf · 4 settings" in shown
     assert re.search(r"^1  algorithm  0:mu  1:cd$", shown, re.M)

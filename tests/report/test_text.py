@@ -77,12 +77,12 @@ def test_columns_are_aligned_left_or_right_and_as_wide_as_said(number, data):
     row = st.lists(CELLS, min_size=number, max_size=number)
     header, rows = data.draw(row), data.draw(st.lists(row, max_size=4))
     right = data.draw(st.sets(st.integers(0, number - 1)))
-    head, rule, *lines = text.columns(header, rows, right, indent=" ")
+    head, rule, *lines = text.columns(header, rows, right)
     widths = [max(len(r[i]) for r in [header, *rows]) for i in range(number)]
     assert text.width_of(header, rows) == sum(widths) + 2 * (number - 1)
     assert rule.strip() == "  ".join("─" * w for w in widths).strip()
     for shown, cells in zip([head, *lines], [header, *rows], strict=True):
-        at = 1
+        at = 0
         padded = shown.ljust(200)
         for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
             place = padded[at : at + width]
