@@ -253,7 +253,7 @@ def _remove(experiment, options):
 
 def _confirmed(question):
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} Say --yes where nobody can be asked")
+        raise UsageError(f"{question} Without a terminal to ask at, add --yes")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -96,7 +96,9 @@ def _masked(plan, factors, mask):
         kept[name] = []
         for position in chosen if isinstance(chosen, list) else [chosen]:
             if not 0 <= position < len(modalities):
-                raise UsageError(f"plan {plan}: the mask names modality {position} of {name}")
+                raise UsageError(
+                    f"plan {plan}: {name} has no modality {position}, which the mask names"
+                )
             if not holds(kept[name], modalities[position]):
                 kept[name].append(modalities[position])
     return kept

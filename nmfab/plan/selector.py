@@ -45,7 +45,7 @@ class Alternative:
     plan : str or None
         The plan that settings must belong to.
     factors : dict or None
-        Factor and the list of its modalities that are wanted, in canonical form.
+        Factor and the list of its modalities to select, in canonical form.
     positions : list or None
         In place of `factors`: per factor, in order, -1 (any) or a list of modality positions.
     """
@@ -91,7 +91,7 @@ def parse_assignment(text):
     UsageError
         If the text is not of that form.
     """
-    reader = _Reader(text)
+    reader = _Reader(text, f"{text!r} as NAME=VALUE")
     name = reader.word("a name")
     reader.expect("=")
     modalities = reader.modalities()
@@ -101,7 +101,7 @@ def parse_assignment(text):
 
 def parse_value(text):
     """Read one value: a number, text (quoted or not), true, false, null, or a list of values."""
-    reader = _Reader(text)
+    reader = _Reader(text, f"{text!r}")
     value = reader.value()
     reader.end()
     return value
@@ -182,17 +182,18 @@ def _as_list(value):
 class _Reader:
     """A recursive-descent reader over one text."""
 
-    def __init__(self, text):
+    def __init__(self, text, noun="the selector"):
         self.text = text
+        self.noun = noun  # for messages
         self.at = 0
 
     def fail(self, wanted):
-        """Raise UsageError that shows where `wanted` should have stood."""
+        """Raise UsageError that shows where `wanted` was expected."""
         before, after = self.text[: self.at], self.text[self.at :]
         shown = f"{' '.join(before.split())[-40:]} >>> {' '.join(after.split())[:40]}"
         found = repr(after[0]) if after else "the end"
         raise UsageError(
-            f"cannot read the selector at character {self.at + 1}: expected {wanted}, found "
+            f"cannot read {self.noun} at character {self.at + 1}: expected {wanted}, found "
             f"{found}, here: {shown.strip()}"
         )
 

@@ -10,7 +10,7 @@ from nmfab.base.errors import DataError, UsageError
 from nmfab.cli import tool
 from nmfab.datasets import DATASETS, mini
 from nmfab.experiment import Experiment
-from nmfab.results.summary import told
+from nmfab.results.summary import absent_lines
 
 
 @pytest.fixture(scope="session")
@@ -177,10 +177,10 @@ def test_a_broken_index_is_told_and_the_other_datasets_go_on(tmp_path):
     experiment.add_plan("rows", dataset=datasets, baseline=["regular"], bars="annotated")
     units, absent = experiment.units(experiment.select())
     assert {dataset for _, _, dataset, _ in units} == {"beatles"}
-    listed, broken = told(absent)
+    listed, broken = absent_lines(absent)
     assert listed.startswith("datasets rwcpop, folder: not here")
     assert "is no index of mirdata" in broken
-    assert told({"rwcpop": absent["rwcpop"]}) == [absent["rwcpop"].reason]
+    assert absent_lines({"rwcpop": absent["rwcpop"]}) == [absent["rwcpop"].reason]
 
 
 def test_a_broken_index_is_told_and_the_table_goes_on(tmp_path, capsys):

@@ -214,3 +214,14 @@ def test_any_text_is_read_or_refused_in_one_line(text):
         parse(text)
     except UsageError as error:
         assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_a_message_says_what_was_to_be_read():
+    for read, text, words in (
+        (parse, "a=1,,", "cannot read the selector at character 5"),
+        (parse_assignment, "rank=1,2", "cannot read 'rank=1,2' as NAME=VALUE at character 7"),
+        (parse_value, "[0,", "cannot read '[0,' at character 4"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            read(text)
+        assert str(caught.value).startswith(words)
