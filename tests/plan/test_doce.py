@@ -146,8 +146,8 @@ def test_what_is_no_plan_is_refused_in_one_line():
     both.one, both.two = written(), written()
     for wrong, words in (
         (written().mask([[0, 0], [0, 1]]), "plan nmf: .* unites 2 grids"),
-        (written().mask([0, 3]), "plan nmf: the mask names a modality 3 of beta"),
-        (written().mask([0, [-2]]), "plan nmf: the mask names a modality -2 of beta"),
+        (written().mask([0, 3]), "plan nmf: beta has no modality 3, which the mask names"),
+        (written().mask([0, [-2]]), "plan nmf: beta has no modality -2, which the mask names"),
         (both, "plan nmf: .* holds one, two: add each alone"),
         (3, "plan nmf: a mapping or a doce.Factor is needed, not 3"),
         (["beta"], "plan nmf: a mapping or a doce.Factor is needed"),
