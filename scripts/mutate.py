@@ -119,6 +119,8 @@ def _computing(tree):
             continue
         if isinstance(node, ast.Expr) and _name(node.value).startswith(("_log.", "warnings.")):
             continue
+        if node in getattr(tree, "decorator_list", ()):
+            continue  # names and versions of components
         if isinstance(tree, ast.ClassDef) and isinstance(node, (ast.Assign, ast.AnnAssign)):
             continue  # a header
         yield node
@@ -185,7 +187,9 @@ def _calls(node, text):
     if name in _CALLED:
         called = text(node.func).removesuffix(name) + _CALLED[name]
         yield f"{called}({', '.join(arguments + keywords)})"
-    for i in range(len(keywords)):
+    for i, keyword in enumerate(node.keywords):
+        if keyword.arg in ("strict", "copy"):  # without them the same comes out
+            continue
         yield f"{text(node.func)}({', '.join(arguments + keywords[:i] + keywords[i + 1 :])})"
 
 
@@ -344,7 +348,7 @@ def main(arguments=None):
     parser.add_argument("--jobs", type=int, default=1, help="faults tried at a time (default: 1)")
     parser.add_argument("--list", action="store_true", help="show the faults and run nothing")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout (default: this one)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     if bool(options.folders) == (options.faults is not None):
         parser.error("name folders to draw faults from, or a file by --faults")
     try:

@@ -196,6 +196,10 @@ def test_maestro_names_subsets_and_what_is_missing(minis):
     maestro = DATASETS["maestro"]([minis])
     assert [len(maestro.track_ids(subset=name)) for name in maestro.subsets] == [1, 1, 1]
     assert maestro.status().missing == ["2010/MIDI-Unprocessed_03_R1_2006_mini.wav"]
+    assert maestro.status().message.startswith("3 of 1282 tracks")
+    ids = maestro.track_ids()
+    split = {name: maestro.track_ids(subset=name) for name in maestro.splits}
+    assert split == {"train": [ids[0]], "validation": [ids[1]], "test": [ids[2]]}
     with pytest.raises(DataError, match="unknown subset of maestro"):
         maestro.track_ids(subset="valid")
 

@@ -247,8 +247,9 @@ def test_downbeats_are_where_chroma_changes(phase):
 
 
 def test_the_phase_with_the_largest_mean_change_wins_and_before_the_first_beat_is_none():
-    # Phase 1 has the beats 1 and 5: a mean of 0.6 and a sum of 1.2; phase 2 has beat 2 alone.
-    turns = {0: 1.0, 1: 0.6, 2: 0.9, 3: 0.1, 4: 0.0, 5: 0.6}  # cosine distance to the beat before
+    # Phase 1 has beats 1 and 5: a mean of 0.3 and a sum of 0.6; phase 2 has beat 2 alone: 0.4.
+    # The change of 1 at beat 0 is from what is no beat: with it phase 0 would have a mean of 0.5.
+    turns = {0: 1.0, 1: 0.3, 2: 0.4, 3: 0.1, 4: 0.0, 5: 0.3}  # cosine distance to the beat before
     vector, columns = np.zeros(12), []
     vector[0] = 1
     columns += [vector] * 10
