@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from nmfab.base.divergence import floored
-
 
 def synthetic(m, n, rank):
     """Return V of mean 1, like a spectrogram (sparse, of all sizes, noisy), and a start."""
@@ -14,7 +12,7 @@ def synthetic(m, n, rank):
 
 def started(V, rank, seed):
     """Return V divided by its mean and a random start of mean 1, in float32."""
-    V = floored((V / V.mean()).astype(np.float32), 0)
+    V = (V / V.mean()).astype(np.float32)
     rng = np.random.default_rng(seed)
     W, H = rng.random((V.shape[0], rank)) + 0.01, rng.random((rank, V.shape[1])) + 0.01
     scale = (W @ H).mean() ** -0.5

@@ -9,8 +9,8 @@ from nmfab import algorithm
 
 
 def _skip(params):
-    if params["beta"] < 0:
-        return "kept to beta 0 and above"
+    if params["beta"] <= 0:
+        return "kept to beta above 0: below, scikit-learn refuses zeros in V"
     return None
 
 

@@ -22,7 +22,6 @@ from nmfab.algorithms.settings import (
     skip,
     versions,
 )
-from nmfab.base.divergence import floored
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.resources import current_resources, hold_device, limit_torch, resolve_device
 
@@ -131,7 +130,7 @@ def _group(read, templates):
     """Return what settings that share a call have in common."""
     names = batch_names(read, templates=templates is not None)
     common = tuple(sorted((name, str(value)) for name, value in read.items() if name not in names))
-    # at and below beta 0 the algorithm is given another V: see `divergence.floored`
+    # at and below beta 0 zeros of V are masked: see `nmfab.base.divergence`
     return common, read["beta"] <= 0, None if names else object()
 
 
@@ -169,10 +168,9 @@ class _Data:
 
     def V(self, beta):
         """Return V as the algorithm gets it: read-only, one array or a dict."""
-        given = {name: floored(values, beta) for name, values in self.arrays.items()}
-        for values in given.values():
+        for values in self.arrays.values():
             values.flags.writeable = False
-        return given if self.is_dict else given["V"]
+        return self.arrays if self.is_dict else self.arrays["V"]
 
 
 def _checked(name, values, dtype):

@@ -16,6 +16,8 @@ from nmfab.base.divergence import (
     divergence,
     dot,
     gradient_parts,
+    mask,
+    means,
     missing,
     relative,
     total,
@@ -42,8 +44,10 @@ def measure(V, W, H, beta, *, fixed=0):
     by_columns = V.shape[1] > V.shape[0]
     X, B, At = (V.T, H.T, W.T) if by_columns else (V, W, H)
     with _flushing(X):
-        loss, of_B, of_A = _looked_at(X, B, At, beta)
-        sides = [(At, of_A, B.T), (B.T, of_B, At)]
+        sounds = mask(X, beta)
+        loss, of_B, of_A = _looked_at(X, sounds, B, At, beta)
+        heard = [None, None] if sounds is None else [sounds.any(0), sounds.any(1)]
+        sides = [(At, of_A, B.T, heard[0]), (B.T, of_B, At, heard[1])]
         whole = _whole(At, of_A, B.T, beta)  # Σ (WH)^β: the same for both
         decrease = _missing(*sides[by_columns], beta)
         if fixed < W.shape[1]:
@@ -57,7 +61,7 @@ def _flushing(like):
     return flushing()
 
 
-def _looked_at(X, B, At, beta):
+def _looked_at(X, sounds, B, At, beta):
     """Return the loss, and what was found for B and for A: the gradient, or N, or N and P."""
     on_host = isinstance(X, np.ndarray) or X.device.type == "cpu"
     most = max(1, (BLOCK if on_host else GPU_BLOCK) // X.shape[1])
@@ -68,7 +72,8 @@ def _looked_at(X, B, At, beta):
     loss, of_A, of_B = 0.0, None, []
     for first, last in pairwise(edges):
         blocks = [array[: last - first] for array in work]
-        part, more, own = look(xp, X[first:last], B[first:last], At, *blocks)
+        silent = None if sounds is None else ~sounds[first:last]
+        part, more, own = look(xp, X[first:last], silent, B[first:last], At, *blocks)
         loss += part
         of_A = more if of_A is None else [x + y for x, y in zip(of_A, more, strict=True)]
         of_B.append(own)
@@ -76,7 +81,7 @@ def _looked_at(X, B, At, beta):
     return loss, [part.T for part in joined], of_A
 
 
-def _missing(factor, found, other, beta, fixed=0):
+def _missing(factor, found, other, heard, beta, fixed=0):
     """Return the numerator of the residual of a factor's rows after the first `fixed`."""
     if beta == 2:
         (gradient,) = found
@@ -85,7 +90,7 @@ def _missing(factor, found, other, beta, fixed=0):
     else:
         gradient = found[1] - found[0]
     factor, gradient = factor[fixed:], gradient[fixed:]
-    return missing(factor, gradient, factor.mean(-1).reshape(-1, 1))
+    return missing(factor, gradient, means(factor, heard))
 
 
 def _whole(factor, found, other, beta):
@@ -105,14 +110,14 @@ def _module(like):
     return torch
 
 
-def _euclidean(xp, x, b, At, error):
+def _euclidean(xp, x, _, b, At, error):
     """Return the loss of a block and the gradients: both are products of the error."""
     xp.matmul(b, At, out=error)
     error -= x
     return dot(error, error) / 2, [b.T @ error], [error @ At.T]
 
 
-def _kullback_leibler(xp, x, b, At, ratio):
+def _kullback_leibler(xp, x, _, b, At, ratio):
     """Return the loss of a block, and N of both factors."""
     xp.matmul(b, At, out=ratio)
     xp.clip(ratio, WH_FLOOR, None, out=ratio)
@@ -124,20 +129,22 @@ def _kullback_leibler(xp, x, b, At, ratio):
     return dot(x, ratio) - total(x) + float(b.sum(0) @ At.sum(-1)), of_A, of_B
 
 
-def _itakura_saito(xp, x, b, At, inverse, ratio, weighted):
+def _itakura_saito(xp, x, silent, b, At, inverse, ratio, weighted):
     """Return the loss of a block, and N and P of both factors."""
     xp.matmul(b, At, out=inverse)
     xp.clip(inverse, WH_FLOOR, None, out=inverse)
     xp.reciprocal(inverse, out=inverse)
     xp.multiply(x, inverse, out=ratio)
     xp.multiply(ratio, inverse, out=weighted)
+    if silent is not None:
+        inverse[silent], ratio[silent] = 0, 1  # a term of 1 − log 1 − 1
     of_A, of_B = [b.T @ weighted, b.T @ inverse], [weighted @ At.T, inverse @ At.T]
     loss = total(ratio) - len(x) * x.shape[1]
     xp.log(ratio, out=ratio)
     return loss - total(ratio), of_A, of_B
 
 
-def _general(beta, _xp, x, b, At):
+def _general(beta, _xp, x, _, b, At):
     model = b @ At
     (_, *of_A), (_, *of_B) = gradient_parts(x, b, At, beta, WH=model)
     return divergence(x, model, beta), of_A, [part.T for part in of_B]

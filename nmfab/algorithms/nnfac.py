@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from nmfab.algorithms.contract import algorithm
+from nmfab.algorithms.sounding import iterations
 
 NN_FAC_FLOOR = 1e-12  # nn_fac's own, absolute: V has mean 1
 
@@ -15,14 +16,15 @@ def _skip(params):
     return None
 
 
-@algorithm("nnfac_mu", version=1, skip=_skip)
+@algorithm("nnfac_mu", version=2, skip=_skip)
 def nnfac_mu(V, W, H, *, beta=1.0, fixed=0):
     """Multiplicative updates of nn_fac (Févotte and Idier 2011), H before W, no tolerance.
 
     nn_fac holds every entry at 1e-12 or above, and divides by W·H as it is: the start is raised to
     the same floor, or a zero in it would give NaN. nn_fac computes its loss at every iteration,
     which is part of its time. It holds all templates or none: where some are held, it updates all,
-    and these are put back, which is the update of the others by themselves.
+    and these are put back, which is the update of the others by themselves. At β = 0 zeros in V
+    are left out, or filled by W·H (`sounding.iterations`).
     """
     raised = np.maximum(W, NN_FAC_FLOOR), np.maximum(H, NN_FAC_FLOOR)
     return _iterate(V, *raised, "mu", beta, W[:, :fixed].copy())
@@ -42,20 +44,19 @@ def nnfac_hals(V, W, H, *, fixed=0):
 def _iterate(V, W, H, rule, beta, held):
     from nn_fac.nmf import compute_nmf  # here, not in the generator, where it would be timed
 
-    one = partial(compute_nmf, n_iter_max=1, tol=0, update_rule=rule, beta=beta, update_order="VU")
-    return _iterations(one, V, W, H, rule == "hals", held)
-
-
-def _iterations(one, V, W, H, one_by_one, held):
+    call = partial(compute_nmf, n_iter_max=1, tol=0, update_rule=rule, beta=beta, update_order="VU")
     rank, fixed = W.shape[1], held.shape[1]
-    some = 0 < fixed < rank
-    while True:
-        all_held = fixed >= rank or (some and one_by_one)
-        W, H = one(V, rank, W, H, fixed_modes=[all_held, False])
-        if some and one_by_one:
+    some, sounds = 0 < fixed < rank, V.any(1) if beta <= 0 else slice(None)
+    held, rank_by_rank = held[sounds], some and rule == "hals"
+
+    def one(V, W, H):
+        W, H = call(V, rank, W, H, fixed_modes=[fixed == rank or rank_by_rank, False])
+        if rank_by_rank:
             rest = V - held @ H[:fixed]
-            free, _ = one(rest, rank - fixed, W[:, fixed:], H[fixed:], fixed_modes=[False, True])
+            free, _ = call(rest, rank - fixed, W[:, fixed:], H[fixed:], fixed_modes=[False, True])
             W = np.hstack([held, free])
         elif some:
             W[:, :fixed] = held
-        yield W, H
+        return W, H
+
+    return iterations(one, V, W, H, beta, held=fixed)

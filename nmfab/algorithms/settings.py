@@ -10,7 +10,7 @@ from nmfab.base.errors import UsageError
 from nmfab.base.registry import unknown, version_of
 from nmfab.base.values import canonical, same
 
-FRAME_VERSION = 1
+FRAME_VERSION = 2
 DTYPES = ("float32", "float64")
 COMMON = ("algorithm", "beta", "rank", "init", "seed", "stop", "dtype")
 DEFAULTS = {

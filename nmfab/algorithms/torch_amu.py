@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 from nmfab.algorithms.contract import algorithm
 from nmfab.engine.gpu import forms
-from nmfab.engine.torch_plain import TOGETHER, parts, runs
+from nmfab.engine.torch_plain import TOGETHER, parts, runs, silence, silence_of
 from nmfab.engine.torch_sweep import Problem, as_batch, exponent, power, swept
 
 
 @algorithm(
     "torch_amu",
-    version=1,
+    version=2,
     arrays="torch",
     batch=("seed", "init", "beta", "rank"),
     monotone=False,
@@ -21,7 +21,7 @@ def torch_amu(V, W, H, *, beta=1.0, fixed=0):
     Hien, Leplat and Gillis, "Block majorization minimization with extrapolation and application to
     β-NMF", arXiv 2401.06646, 2024, their algorithm for β-NMF: with
     Ĥ = H + α [H − H_previous]₊, nonnegative as H is, H becomes Ĥ ∘ (N / P)^γ(β), N and P being
-    those of `torch_mu` at Ĥ; the same for W. α = (ν − 1) / ν_next with Nesterov's
+    those of `torch_mu` at Ĥ, with its mask; the same for W. α = (ν − 1) / ν_next with Nesterov's
     ν_next = (1 + √(1 + 4ν²)) / 2. An iteration costs what one of `torch_mu` does, and its fixed
     points are the same.
 
@@ -138,9 +138,13 @@ def plain_updates(V, W, H, betas, fixed=0):
 def _on_gpu(V, W, H, beta, fixed):
     batched, W, H, betas = as_batch(W, H, beta)
     state = State.of(W, H)
+    silence(V, state.Wt.mT, state.H, betas, fixed)
+    state.before_W.copy_(state.Wt), state.before_H.copy_(state.H)
     builds = {"plain": lambda *copies: _plain_step(V, State(*copies), betas, fixed)}
     different = tuple(sorted(set(betas)))
-    problem = forms.about("torch_amu", V, state[:2], H.shape[-2], different, fixed)
+    problem = forms.about(
+        "torch_amu", V, state[:2], H.shape[-2], different, fixed, silence_of(V, betas) is not None
+    )
     step = forms.iteration(builds, state, problem)
     while True:
         step()
@@ -173,6 +177,8 @@ def _plain_step(V, state, betas, fixed):
     # which side's extrapolation ends one iteration late: see `torch_amu`
     late = V.shape[0] > V.shape[1] and not fixed
     most = max(1, TOGETHER[V.device.type] // V.numel())
+    silent = silence_of(V, betas)
+    turned = None if silent is None else silent.mT
     groups = [(State(*(x[run] for x in state)), b) for run, b in runs(state.Wt, betas, most)]
 
     def step():
@@ -182,14 +188,16 @@ def _plain_step(V, state, betas, fixed):
             alpha, following = _next(one.nu)
             one.nu.copy_(following)
             one.uphill.zero_()
-            _lead(V, one.Wt.mT, one.H, one.before_H, early if late else alpha, beta, one.uphill)
+            of_H = one.Wt.mT, one.H, one.before_H, early if late else alpha
+            _lead(V, *of_H, beta, one.uphill, silent)
             if fixed < one.H.shape[-2]:
-                _lead(V.mT, one.H.mT, one.Wt, one.before_W, alpha, beta, one.uphill, fixed)
+                of_W = one.H.mT, one.Wt, one.before_W, alpha
+                _lead(V.mT, *of_W, beta, one.uphill, turned, fixed)
 
     return step
 
 
-def _lead(V, other, factor, before, alpha, beta, uphill, fixed=0):
+def _lead(V, other, factor, before, alpha, beta, uphill, silent, fixed=0):
     """Update a factor from its extrapolation, in place; add gradient times step to `uphill`.
 
     The first `fixed` rows stay as they are.
@@ -198,7 +206,7 @@ def _lead(V, other, factor, before, alpha, beta, uphill, fixed=0):
 
     ahead = factor + alpha.to(factor.dtype) * (factor - before).clamp_(min=0)
     before.copy_(factor)
-    numerator, denominator = parts(V, other, ahead, beta)
+    numerator, denominator = parts(V, other, ahead, beta, silent)
     limits = torch.finfo(factor.dtype)
     ratio = numerator.div_(denominator.clamp_(min=limits.tiny)).clamp_(max=limits.max)
     gradient = (1 - ratio).mul_(denominator)

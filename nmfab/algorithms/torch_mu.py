@@ -17,7 +17,7 @@ def _refused(p):
 
 @algorithm(
     "torch_mu",
-    version=1,
+    version=2,
     arrays="torch",
     batch=("seed", "init", "beta", "rank"),
     skip=_refused,
@@ -28,7 +28,8 @@ def torch_mu(V, W, H, *, beta=1.0, fixed=0, tf32=False):
 
     With N = Wᵀ (V ∘ (WH)^(β−2)) and P = Wᵀ (WH)^(β−1) for H, and the like for W. `WH_FLOOR` times
     the mean of V is added to W·H before a negative power of it is taken, as a component of its own
-    that stays as it is would be. Zeros in W and H stay, also where P is 0: components of zeros,
+    that stays as it is would be. At β ≤ 0 zeros of V are masked, in N and in P (see
+    `nmfab.base.divergence`). Zeros in W and H stay, also where P is 0: components of zeros,
     which fill up problems of lower rank in a batch, harm nothing.
 
     On a CPU V is swept in blocks that stay in cache (`torch_sweep`), by as many threads as torch

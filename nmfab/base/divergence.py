@@ -5,23 +5,35 @@ divergence at β = 1 and that of Itakura and Saito at β = 0; β = 2 is (x − y
 Idier, "Algorithms for nonnegative matrix factorization with the β-divergence", Neural Computation
 2011, section 2).
 
-Zeros, for V of mean 1:
+Zeros:
 
 - in V, β > 0: d_β(0|y) = y^β / β, which is finite (y at β = 1);
-- in V, β ≤ 0: d_β(0|y) is infinite, and what of it depends on y has no lower bound. `floored`
-  raises V to `V_FLOOR` first, for every algorithm alike;
-- in W·H: raised to `WH_FLOOR` wherever a logarithm or a negative power of it is taken.
+- in V, β ≤ 0: d_β(0|y) is infinite, and what of it depends on y has no lower bound: however small
+  a floor of V, driving the model towards it would pay as much as modelling sound. Zeros carry no
+  information there. They are masked: with M = (V > 0), loss, residual and both parts of the
+  gradient are sums over M,
+
+      D = Σ M ∘ d_β(V|WH),   N_H = Wᵀ (M ∘ V ∘ (WH)^(β−2)),   P_H = Wᵀ (M ∘ (WH)^(β−1)).
+
+  Nothing then says what the model is where V is silent. Where a whole column of V is, H is 0 from
+  the start on, and so are the free templates in a row that is silent throughout: the model is
+  silent there too. Where N and P are both 0 the update is 0 / 0, and the entry becomes 0. Single
+  zeros are filled by the model;
+- in W·H: raised to `WH_FLOOR` (V has mean 1) wherever a logarithm or a negative power of it is
+  taken.
 """
 
 import numpy as np
 
-V_FLOOR = 1e-10
 WH_FLOOR = 1e-12
 
 
-def floored(V, beta):
-    """Return V, for β ≤ 0 with entries below `V_FLOOR` raised to it; V's mean is taken to be 1."""
-    return V.clip(V_FLOOR, None) if beta <= 0 else V
+def mask(V, beta):
+    """Return M = (V > 0), an array of booleans, where β ≤ 0 and V has zeros; else None."""
+    if beta > 0:
+        return None
+    sounds = V > 0
+    return None if bool(sounds.all()) else sounds
 
 
 def divergence(V, WH, beta):
@@ -30,7 +42,7 @@ def divergence(V, WH, beta):
     Parameters
     ----------
     V : array [shape=(m, n)]
-        Nonnegative; strictly positive where β ≤ 0 (see `floored`).
+        Nonnegative; at β ≤ 0 the sum leaves out its zeros.
     WH : array [shape=(m, n)]
         Nonnegative, of V's type.
     beta : float
@@ -53,6 +65,9 @@ def divergence(V, WH, beta):
         # 0 · log 0 = 0: raising x to the floor inside the logarithm alone leaves that term at zero
         ratio = V.clip(WH_FLOOR, None) / safe
         return total(V * _log(ratio) - V + WH)
+    sounds = mask(V, beta)
+    if sounds is not None:
+        V, safe = (_where(sounds, x, 1) for x in (V, safe))
     if beta == 0:
         ratio = V / safe
         return total(ratio - _log(ratio) - 1)
@@ -64,7 +79,7 @@ def gradient_parts(V, W, H, beta, *, of_W=True, WH=None):
     """Return the negative and positive parts of the gradient, each nonnegative.
 
     ∇_H D = P_H − N_H with N_H = Wᵀ (V ∘ (WH)^(β−2)) and P_H = Wᵀ (WH)^(β−1), and the same for W
-    (Févotte and Idier 2011, section 3).
+    (Févotte and Idier 2011, section 3); at β ≤ 0 zeros of V are masked in both.
 
     Parameters
     ----------
@@ -96,8 +111,11 @@ def gradient_parts(V, W, H, beta, *, of_W=True, WH=None):
             (factor, _project(other, ratio, flip), other.sum(-1).reshape(-1, 1))
             for other, factor, flip in sides
         ]
+    sounds = mask(V, beta)
+    WH = WH if sounds is None else _where(sounds, WH, 1)  # no power of it is infinite where V is 0
     positive = 1 / WH if beta == 0 else WH ** (beta - 1)
     negative = V * positive / WH if beta < 2 else V * WH ** (beta - 2)  # WH may hold zeros there
+    positive = positive if sounds is None else _where(sounds, positive, 0)
     return [
         (factor, _project(other, negative, flip), _project(other, positive, flip))
         for other, factor, flip in sides
@@ -112,7 +130,8 @@ def _project(other, values, flip):
 def stationarity(V, W, H, beta, *, fixed=0, WH=None):
     """Return the relative residual of the Karush-Kuhn-Tucker conditions at W, H.
 
-    With G = P − N the gradient with respect to H (`gradient_parts`) and h_k the mean of row k of H,
+    With G = P − N the gradient with respect to H (`gradient_parts`) and h_k the mean of row k of H
+    (at β ≤ 0 over the columns in which V is not silent throughout),
 
         r_H = Σ_kj [ H_kj max(G_kj, 0) + max(H_kj, h_k) max(−G_kj, 0) ] / Σ_kj H_kj P_kj:
 
@@ -136,11 +155,18 @@ def stationarity(V, W, H, beta, *, fixed=0, WH=None):
     """
     residuals, of_W = [], fixed < W.shape[1]
     sides = gradient_parts(V, W, H, beta, of_W=of_W, WH=WH)
-    for (factor, negative, positive), held in zip(sides, (0, fixed), strict=False):
-        free, whole = factor[held:], total(factor * positive)
-        decrease = missing(free, (positive - negative)[held:], free.mean(-1).reshape(-1, 1))
+    sounds = mask(V, beta)
+    for axis, (factor, negative, positive) in enumerate(sides):
+        held, whole = fixed * axis, total(factor * positive)
+        size = means(factor[held:], None if sounds is None else sounds.any(axis))
+        decrease = missing(factor[held:], (positive - negative)[held:], size)
         residuals.append(relative(decrease, whole))
     return max(residuals)
+
+
+def means(factor, heard=None):
+    """Return the mean of each row over the columns that are `heard` (all where None), a column."""
+    return (factor if heard is None else factor[:, heard]).mean(-1).reshape(-1, 1)
 
 
 def missing(factor, gradient, size):
@@ -179,6 +205,13 @@ def total(values):
     double = np.float64 if isinstance(values, np.ndarray) else _torch_double()
     # a float64 copy of the whole takes longer than all the rest
     return float(values.sum(-1).sum(dtype=double))
+
+
+def _where(condition, values, other):
+    """Return values where the condition holds, another number elsewhere."""
+    if isinstance(values, np.ndarray):
+        return np.where(condition, values, values.dtype.type(other))
+    return values.where(condition, other)
 
 
 def _log(values):

@@ -139,6 +139,7 @@ class Fused:
         self.real = self.At.dtype.type
         self.floor, self.tiny = self.real(WH_FLOOR), self.real(torch.finfo(like.dtype).tiny)
         self.squared, self.fixed = problem.beta == 0, problem.fixed
+        self.masked = int(problem.masked)
         # the sums of A at β = 1, and what A is multiplied by where `update` reads it
         self.weights, self.inverse = np.ones((2, rank), self.real)
         self.nothing = np.zeros(rank)  # in place of sums of B, where none are wanted
@@ -201,8 +202,8 @@ class Fused:
         of_A = self.A.data_ptr(), self.wide, self.fold
         work = scratch.kernels.data_ptr()
         return (
-            (*common, self.tiles.data_ptr(), *of_A, *found, work),
-            (*common, ahead.data_ptr(), *sums, work),
+            (*common, self.tiles.data_ptr(), *of_A, *found, work, self.masked),
+            (*common, ahead.data_ptr(), *sums, work, self.masked),
         )
 
 
@@ -264,20 +265,23 @@ def _sweep_general(share, problem, update, gather):
         if update:
             problem.lead(b)
             torch.mm(b.raised, problem.floor_At, out=b.model)
-            _weigh(b.X, b.model, b.weighted, problem.beta)
+            _weigh(b.X, b.model, b.weighted, problem.beta, problem.masked)
             torch.mm(b.both, problem.A, out=b.PN)
             ratio = b.N.div_(b.P.clamp_(min=problem.tiny))
             problem.multiply(share, b, ratio, b.P)
         if gather:
             torch.mm(b.raised, problem.ahead, out=b.model)
-            _weigh(b.X, b.model, b.weighted, problem.beta)
+            _weigh(b.X, b.model, b.weighted, problem.beta, problem.masked)
             share.sums[0].addmm_(b.Bt, b.weighted)
             share.sums[1].addmm_(b.Bt, b.model)
         yield
 
 
-def _weigh(X, model, weighted, beta):
-    """Turn `model` into its power β−1, and `weighted` into X times its power β−2."""
+def _weigh(X, model, weighted, beta, masked):
+    """Turn `model` into its power β−1, and `weighted` into X times its power β−2.
+
+    Where it is `masked` both become 0 at zeros of X.
+    """
     import torch
 
     if beta == 0:
@@ -295,3 +299,7 @@ def _weigh(X, model, weighted, beta):
         torch.pow(model, beta - 2, out=weighted)
         model.mul_(weighted)
         weighted.mul_(X)
+    if masked:
+        silent = X == 0
+        model.masked_fill_(silent, 0)
+        weighted.masked_fill_(silent, 0)  # a power that is infinite has made it NaN

@@ -26,14 +26,16 @@ def plain_updates(V, W, H, beta, fixed=0):
 def plain_step(V, W, H, beta, fixed=0):
     """Return a function that does one iteration of `plain_updates` at each call."""
     most = max(1, TOGETHER[W.device.type] // V.numel())
+    silent = silence_of(V, beta)
     groups = [(W[run], H[run], b) for run, b in runs(W, beta, most)]
 
     def step():
         for w, h, b in groups:
-            multiply(h, *parts(V, w, h, b), exponent(b))
+            multiply(h, *parts(V, w, h, b, silent), exponent(b))
             if fixed < W.shape[-1]:
                 # Vᵀ ≈ Hᵀ Wᵀ: the same update, of Wᵀ
-                free = (x[..., fixed:, :] for x in (w.mT, *parts(V.mT, h.mT, w.mT, b)))
+                turned = None if silent is None else silent.mT
+                free = (x[..., fixed:, :] for x in (w.mT, *parts(V.mT, h.mT, w.mT, b, turned)))
                 multiply(*free, exponent(b))
 
     return step
@@ -52,7 +54,34 @@ def runs(W, beta, most=None):
             first = last
 
 
-def parts(V, W, H, beta):
+def silence_of(V, beta):
+    """Return where V is 0, or None where it is nowhere or no β asks for a mask (β ≤ 0)."""
+    if np.min(beta) > 0:
+        return None
+    silent = V == 0
+    return silent if bool(silent.any()) else None
+
+
+def silence(V, W, H, beta, fixed=0):
+    """Set H to 0 where a whole column of V is, and what is free of W where a row is, if β ≤ 0.
+
+    Parameters
+    ----------
+    V, W, H : tensor [shape=(m, n), (..., m, rank), (..., rank, n)]
+        W and H are changed in place.
+    beta : float, or ndarray [shape=(batch,)]
+        Zeros of V are masked where it is at most 0; see `nmfab.base.divergence`.
+    fixed : int
+        The first `fixed` columns of W are held.
+    """
+    silent = silence_of(V, beta)
+    for run, b in runs(W, beta) if silent is not None else ():
+        if b <= 0:
+            H[run][..., silent.all(0)] = 0
+            W[run][..., silent.all(1), fixed:] = 0
+
+
+def parts(V, W, H, beta, silent=None):
     """Return numerator and denominator of H's update, N = Wᵀ (V ∘ (WH)^(β−2)), P = Wᵀ (WH)^(β−1).
 
     Parameters
@@ -63,6 +92,8 @@ def parts(V, W, H, beta):
         Where the gradient is taken.
     beta : float
         Any real.
+    silent : tensor of bool [shape=(m, n)], optional
+        Where V is 0, which is left out of both sums at β ≤ 0.
 
     Returns
     -------
@@ -81,10 +112,14 @@ def parts(V, W, H, beta):
         return Wt @ torch.div(V, WH, out=WH), W.sum(-2)[..., None]
     if beta == 0:
         inverse = WH.reciprocal_()
+        if silent is not None:
+            inverse.masked_fill_(silent, 0)
         return Wt @ (V * inverse * inverse), Wt @ inverse
     if beta == 3:
         return Wt @ (V * WH), Wt @ WH.square()
     power = WH ** (beta - 2)
+    if silent is not None and beta < 0:
+        power.masked_fill_(silent, 0)
     return Wt @ (V * power), Wt @ power.mul_(WH)
 
 

@@ -61,10 +61,16 @@ class Problem:
         `cpu.kernels`, for where it serves.
     fixed : int
         Components of A, the first, that are held.
+    masked : bool
+        Whether zeros of X are left out (β ≤ 0).
     """
 
-    def __init__(self, X, raised, floor_At, extra, beta, of_columns, kernels=None, fixed=0):
+    def __init__(
+        self, X, raised, floor_At, extra, beta, of_columns, kernels=None, fixed=0,
+        masked=False,
+    ):  # fmt: skip
         self.of_columns, self.extra, self.fixed = of_columns, extra, fixed
+        self.masked = masked
         self.X, self.raised, self.floor_At, self.beta = X, raised, floor_At, beta
         self.B, self.At = raised[:, extra:], floor_At[extra:]
         self.free_At = self.At[fixed:]
@@ -182,14 +188,20 @@ class Sweeps:
         self.extra = int(min(betas) < 2)
         self.raised = torch.cat([torch.ones_like(B[..., : self.extra]), B], -1)
         self.floor_At = torch.cat([torch.zeros_like(At[:, : self.extra]), At], 1)
+        silent = X == 0 if min(betas) <= 0 else None
+        zeros = silent is not None and bool(silent.any())
         self.problems = []
         kernels = kernels_for(X, betas, ahead=kind is not Problem)
         for i, beta in enumerate(betas):
             if beta < 2:
                 self.floor_At[i, 0] = WH_FLOOR
+            masked = zeros and beta <= 0
+            if masked:
+                self.raised[i, silent.all(1), self.extra :] = 0
+                self.floor_At[i, self.extra + fixed :, silent.all(0)] = 0
             rank = self.extra + rank_of(W[i], H[i])
             factors = self.raised[i, :, :rank], self.floor_At[i, :rank]
-            more = self.extra, beta, self.by_columns, kernels, fixed
+            more = self.extra, beta, self.by_columns, kernels, fixed, masked
             self.problems.append(kind(X, *factors, *more))
         work = len(betas) * X.numel() * W.shape[-1]
         self.on_cpu = X.device.type == "cpu"

@@ -9,11 +9,10 @@ from nmfab.algorithms import measuring
 from nmfab.algorithms.measuring import measure
 from nmfab.base import divergence as divergences
 from nmfab.base.divergence import (
-    V_FLOOR,
     WH_FLOOR,
     divergence,
-    floored,
     gradient_parts,
+    mask,
     stationarity,
 )
 
@@ -73,10 +72,69 @@ def test_a_zero_in_the_model_counts_as_the_floor():
     assert one(1, 0, 0) == pytest.approx(1 / WH_FLOOR, rel=1e-9)
 
 
-def test_zeros_in_V_are_raised_where_beta_asks_for_it():
+def test_zeros_are_masked_where_the_divergence_of_0_is_infinite():
     V = np.array([[0.0, 1.0]])
-    assert floored(V, 0).tolist() == floored(V, -1).tolist() == [[V_FLOOR, 1.0]]
-    assert floored(V, 0.5) is V
+    assert mask(V, 0).tolist() == mask(V, -1).tolist() == [[False, True]]
+    assert mask(V, 0.5) is mask(V + 1, 0) is None
+
+
+@pytest.fixture
+def with_zeros(problem):
+    """A problem whose V has a silent row and column, and zeros elsewhere; W·H is 0 at some."""
+    V, W, H = problem
+    V[2], V[:, 4], V[5, 1], V[0, 7:] = 0, 0, 0, 0
+    W[2, :2], H[1:, 4] = 0, 0
+    W[5] = 0
+    V[5] = 0
+    return V, W, H
+
+
+@pytest.mark.parametrize("beta", [0, -0.5, -2, -5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_zero_of_V_counts_for_nothing_at_and_below_0(with_zeros, beta, dtype):
+    V, W, H = (x.astype(dtype) for x in with_zeros)
+    WH, heard = W @ H, V > 0
+    expected = sum(one(x, y, beta) for x, y in zip(V[heard], WH[heard], strict=True))
+    assert divergence(V, WH, beta) == pytest.approx(expected, rel=1e-5)
+    assert divergence(torch.from_numpy(V), torch.from_numpy(WH), beta) == pytest.approx(
+        expected, rel=1e-5
+    )
+    (_, N_H, P_H), (_, N_W, P_W) = gradient_parts(V, W, H, beta)
+    V, W, H, WH = (x.astype(float) for x in (V, W, H, WH))
+    for k, j in [(0, 4), (1, 3), (2, 7)]:
+        entries = [i for i in range(len(V)) if V[i, j] > 0]
+        assert N_H[k, j] == pytest.approx(
+            sum(W[i, k] * V[i, j] * WH[i, j] ** (beta - 2) for i in entries), rel=1e-4
+        )
+        assert P_H[k, j] == pytest.approx(
+            sum(W[i, k] * WH[i, j] ** (beta - 1) for i in entries), rel=1e-4
+        )
+    for k, i in [(0, 2), (1, 0), (2, 6)]:
+        entries = [j for j in range(V.shape[1]) if V[i, j] > 0]
+        assert P_W[k, i] == pytest.approx(
+            sum(H[k, j] * WH[i, j] ** (beta - 1) for j in entries), rel=1e-4
+        )
+        assert N_W[k, i] == pytest.approx(
+            sum(H[k, j] * V[i, j] * WH[i, j] ** (beta - 2) for j in entries), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize("beta", [0, -0.5])
+def test_silence_changes_neither_loss_nor_residual(problem, beta):
+    V, W, H = problem
+    rows, columns = np.arange(7) != 2, (np.arange(9) != 4) & (np.arange(9) != 8)
+    V = V * np.outer(rows, columns)
+    V[3, 3] = 0
+    sounding = V[np.ix_(rows, columns)], W[rows], H[:, columns]
+    expected = divergence(sounding[0], sounding[1] @ sounding[2], beta)
+    assert divergence(V, W @ H, beta) == pytest.approx(expected, rel=1e-12)
+    for fixed in (0, 2, 3):
+        residual = stationarity(*sounding, beta, fixed=fixed)
+        assert stationarity(V, W, H, beta, fixed=fixed) == pytest.approx(residual, rel=1e-12)
+        for given in ((V, W, H), [torch.from_numpy(x) for x in (V, W, H)]):
+            assert measure(*given, beta, fixed=fixed) == pytest.approx(
+                (expected, residual), rel=1e-12
+            )
 
 
 @pytest.mark.parametrize("beta", BETAS)
@@ -169,15 +227,15 @@ def test_residual_is_invariant_to_scale_and_to_what_components_exchange(problem,
     assert stationarity(1e4 * V, 1e4 * W, H, beta) == pytest.approx(expected, rel=1e-10)
 
 
-@pytest.mark.parametrize("beta", [-0.5, 0, 0.5, 1, 1.5, 2, 3])
+@pytest.mark.parametrize("beta", [-2, -0.5, 0, 0.5, 1, 1.5, 2, 3])
 @pytest.mark.parametrize("shape", [(30, 20), (20, 30)])
 @pytest.mark.parametrize("block", [1, 100, 1 << 18])
 def test_measure_is_divergence_and_stationarity_of_the_whole(beta, shape, block, monkeypatch):
     monkeypatch.setattr(measuring, "BLOCK", block)
     rng = np.random.default_rng(0)
     V, W, H = rng.random(shape), rng.random((shape[0], 4)), rng.random((4, shape[1]))
-    V[3] = 0
-    V = divergences.floored(V, beta)
+    V[3], V[:, 7] = 0, 0
+    V[rng.random(shape) < 0.2] = 0
     for fixed in (0, 1, 4):
         expected = (
             divergences.divergence(V, W @ H, beta),

@@ -24,14 +24,15 @@ SHORT = (1, 16, 40, 103)
 RANKS = (1, 5, 20, 25, 88)
 
 
-def fused(X, B, At, beta, kind=torch_sweep.Problem):
+def fused(X, B, At, beta, masked=False):
     """Return a `Problem` that is swept by kernels, X's memory being followed by NaN."""
     room = torch.full((X.numel() + 64,), torch.nan, dtype=X.dtype)
     room[: X.numel()] = X.reshape(-1)
     X = room[: X.numel()].view(X.shape)
     raised = torch.cat([torch.ones_like(B[:, :1]), B], 1)
     floor_At = torch.cat([torch.full_like(At[:1], WH_FLOOR), At])
-    problem = kind(X, raised, floor_At, 1, beta, False, torch_sweep.kernels_for(X, [beta]))
+    more = 1, beta, False, torch_sweep.kernels_for(X, [beta])
+    problem = torch_sweep.Problem(X, raised, floor_At, *more, masked=masked)
     scratch = torch_sweep.Scratch(0, len(X) * problem.fused.wide, problem.fused.scratch, X)
     problem.shares = [torch_sweep.Share(problem, 0, len(X), scratch, 60)]
     problem.pack()
@@ -39,10 +40,10 @@ def fused(X, B, At, beta, kind=torch_sweep.Problem):
 
 
 @needs_shape
-@pytest.mark.parametrize("beta", [1, 0])
+@pytest.mark.parametrize(("beta", "masked"), [(1, False), (0, False), (0, True)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("long", "short", "rank"), list(product(LONG, SHORT, RANKS)))
-def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatch):
+def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, masked, monkeypatch):
     monkeypatch.setattr(torch_sweep, "_fuses", lambda *_: True)
     rng = torch.Generator().manual_seed(long * short * rank)
     X, B, At = (
@@ -50,17 +51,20 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, monkeypatc
         for i, shape in enumerate([(long, short), (long, rank), (rank, short)])
     )
     X[X < 0.1] = 0
+    X[-1, : short // 2] = 0
     B[B < 1] = 0
-    problem = fused(X, B, At, beta)
+    problem = fused(X, B, At, beta, masked)
     share = problem.shares[0]
     list(share.sweep())
     X, B, At = (x.double() for x in (X, B, At))
     for updated in (False, True):  # B's update, then the sums with the new one
         model = B @ At + WH_FLOOR
         N, P = (X * model ** (beta - 2)), model ** (beta - 1)
+        P = P * (X > 0) if masked else P
         sums = [B.mT @ N, B.mT @ P]
         if not updated:
-            B = B * ((N @ At.mT) / (P @ At.mT)) ** torch_sweep.exponent(beta)
+            ratio = (N @ At.mT) / (P @ At.mT).clamp(min=1e-300)
+            B = B * ratio ** torch_sweep.exponent(beta)
     tolerance = {torch.float32: 2e-5, torch.float64: 1e-12}[dtype]
     torch.testing.assert_close(problem.B.double(), B, rtol=tolerance, atol=0)
     for ours, theirs in zip(share.sums, sums, strict=False):
@@ -79,7 +83,7 @@ def test_a_thread_may_be_left_without_rows(beta, kind, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     rng = torch.Generator().manual_seed(0)
     V, W, H = (torch.rand(shape, generator=rng) for shape in ((90, 1), (90, 4), (4, 1)))
-    sweeps = torch_sweep.Sweeps(V, W[None], H[None], [beta], False, kind=kind)
+    sweeps = torch_sweep.Sweeps(V, W[None], H[None], [beta], 4, kind=kind)
     assert [len(share.B) for share in sweeps.problems[0].shares] == [0, 1]
     steps = sweeps.iterate()
     next(steps)

@@ -83,7 +83,9 @@ def _add(floor, size, rows, width, count, a, row_step, step, w, w_step, c, c_ste
 
 
 @compiled
-def _ratio(floor, lanes, x, x_step, ahead, left, b, b_step, rank, t, wide, rows, scratch, p):
+def _ratio(
+    floor, lanes, x, x_step, ahead, left, b, b_step, rank, t, wide, rows, scratch, p, masked
+):
     """Fill the scratch, rows × wide, with the ratio; where p is true, the inverse follows it."""
     size = BITS // 8 // lanes
     room = GROUP * VECTORS * lanes * size
@@ -102,8 +104,9 @@ def _ratio(floor, lanes, x, x_step, ahead, left, b, b_step, rank, t, wide, rows,
         inverse = to + room if p else 0
         vectors = wide // lanes
         weigh(
-            floor, height, vectors, rank, own, b_step, t, wide, at, step, ahead, to, wide, inverse
-        )
+            floor, height, vectors, rank, own, b_step, t, wide, at, step, ahead, to, wide, inverse,
+            masked,
+        )  # fmt: skip
         f += height
     return scratch + room
 
@@ -120,8 +123,9 @@ def _unfold(floor, size, lanes, fold, at):
 
 @compiled
 def update(
-    floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, a, a_step, fold, n, p, work
-):
+    floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, a, a_step, fold, n, p, work,
+    masked,
+):  # fmt: skip
     """Put N, and P where that is an address, of some rows of B (rows × a_step) at n and p.
 
     Parameters
@@ -144,6 +148,8 @@ def update(
         rows × a_step.
     work : int
         `scratch_size` entries, zeros at first.
+    masked : int
+        1 where zeros of X are left out of P, else 0.
     """
     size = BITS // 8 // lanes
     for i in range(rows * a_step):
@@ -161,8 +167,9 @@ def update(
             group = min(GROUP, rows - g)
             at, of_b = x + (g * x_step + c) * size, b + g * b_step * size
             inverse = _ratio(
-                floor, lanes, at, x_step, ahead, left, of_b, b_step, rank, t, wide, group, work, p
-            )
+                floor, lanes, at, x_step, ahead, left, of_b, b_step, rank, t, wide, group, work, p,
+                masked,
+            )  # fmt: skip
             k, inside = 0, min(wide, left)
             while k < a_step:
                 width, step = min(VECTORS, (whole - k) // lanes), 1
@@ -184,7 +191,7 @@ def update(
 
 
 @compiled
-def gather(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, n, p, work):
+def gather(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, n, p, work, masked):
     """Add what some rows of B give to the tiles of A's N, and of its P where that is an address."""
     size = BITS // 8 // lanes
     tile, c = 0, 0
@@ -198,8 +205,9 @@ def gather(floor, lanes, x, x_step, columns, b, b_step, rank, rows, tiles, n, p,
             group = min(GROUP, rows - g)
             at, of_b = x + (g * x_step + c) * size, b + g * b_step * size
             inverse = _ratio(
-                floor, lanes, at, x_step, ahead, left, of_b, b_step, rank, t, wide, group, work, p
-            )
+                floor, lanes, at, x_step, ahead, left, of_b, b_step, rank, t, wide, group, work, p,
+                masked,
+            )  # fmt: skip
             for of_p in range(2 if p else 1):
                 own, to = (inverse, p + of_tile) if of_p else (work, n + of_tile)
                 _add(floor, size, rank, vectors, group, of_b, 1, b_step, own, wide, to, wide)

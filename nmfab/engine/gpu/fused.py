@@ -8,6 +8,7 @@ result is the same at each run. All problems of a batch are in the same launches
 from typing import NamedTuple
 
 from nmfab.base.divergence import WH_FLOOR
+from nmfab.engine.torch_plain import silence_of
 from nmfab.engine.torch_sweep import exponent
 
 LARGEST_RANK = 128
@@ -63,14 +64,16 @@ class Half:
     precision : str
     fixed : int
         The first `fixed` columns of F are held.
+    masked : bool
+        Whether zeros of V are left out of both sums (β ≤ 0).
     """
 
-    def __init__(self, V, D, F, beta, precision, fixed=0):
+    def __init__(self, V, D, F, beta, precision, fixed=0, masked=False):
         import torch
 
         (m, n), (batch, _, rank) = V.shape, F.shape
         self.V, self.D, self.F, self.beta, self.precision = V, D, F, beta, precision
-        self.fixed = fixed
+        self.fixed, self.masked = fixed, masked
         self.padded, self.tiles = tiles(rank, precision, V.element_size())
         self.span, splits = split(m, n, batch, self.tiles, processors(V.device))
         self.N = V.new_empty(splits, batch, n, rank)
@@ -94,6 +97,7 @@ class Half:
             *self.V.stride(), *self.D.stride(), *self.F.stride(), *self.N.stride(),
             *self.P.stride(),
             beta=self.beta, floor=WH_FLOOR if self.beta < 2 else 0.0, precision=self.precision,
+            masked=self.masked,
             R=self.padded, TILE_N=cut.n, TILE_M=cut.m,
             num_warps=cut.warps, num_stages=cut.stages,
         )  # fmt: skip
@@ -158,7 +162,8 @@ def halves(V, W, H, beta, precision, fixed=0):
     list of Half
     """
     beta = int(beta) if beta == int(beta) else float(beta)
-    of_H = Half(V, W, H.mT, beta, precision)
+    masked = beta <= 0 and silence_of(V, beta) is not None
+    of_H = Half(V, W, H.mT, beta, precision, masked=masked)
     if fixed >= W.shape[-1]:
         return [of_H]
-    return [of_H, Half(V.mT, H.mT, W, beta, precision, fixed)]
+    return [of_H, Half(V.mT, H.mT, W, beta, precision, fixed, masked)]

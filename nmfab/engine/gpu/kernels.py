@@ -14,13 +14,14 @@ def gather(
     V, D, F, N, P,
     m, n, rank, span,
     v_i, v_j, d_b, d_i, d_r, f_b, f_j, f_r, n_s, n_b, n_j, n_r, p_s, p_b, p_j, p_r,
-    beta: tl.constexpr, floor: tl.constexpr, precision: tl.constexpr,
+    beta: tl.constexpr, floor: tl.constexpr, precision: tl.constexpr, masked: tl.constexpr,
     R: tl.constexpr, TILE_N: tl.constexpr, TILE_M: tl.constexpr,
 ):  # fmt: skip
     """Add up numerator and denominator of TILE_N rows of F over `span` rows of V.
 
     N and P are (splits × batch × n × rank). At β = 1 the denominator is the same for all rows (P's
     stride over n is 0), at β = 2 it is not needed. V is read once, and D Fᵀ never leaves the chip.
+    Where it is `masked`, zeros of V are left out of both.
     """
     split, batch = tl.program_id(1), tl.program_id(2).to(tl.int64)
     j = tl.program_id(0) * TILE_N + tl.arange(0, TILE_N)
@@ -55,6 +56,7 @@ def gather(
             else:
                 # beyond V's rows any finite number does: D is zero there
                 model = tl.where(there[None, :], model, 1.0)
+                sounds = weighted > 0
                 if beta == 0:
                     power = 1.0 / model
                     weighted = weighted * power * power
@@ -65,6 +67,9 @@ def gather(
                     power = tl.exp2((beta - 2) * tl.log2(model))
                     weighted = weighted * power
                     power = power * model
+                if masked:  # also of what a power that is infinite has made NaN
+                    weighted = tl.where(sounds, weighted, 0.0)
+                    power = tl.where(sounds, power, 0.0)
                 below = tl.dot(power, Dt, below, input_precision=precision, out_dtype=dtype)
         above = tl.dot(weighted, Dt, above, input_precision=precision, out_dtype=dtype)
     rows = j.to(tl.int64)[:, None]
