@@ -16,7 +16,7 @@ __all__ = [
     "tracks_text",
 ]
 
-_VERDICTS = {True: "ok            ", False: "FAILED        ", None: "not applicable"}
+_VERDICTS = {True: "ok", False: "FAILED", None: "not applicable"}
 
 
 def information(experiment, states):
@@ -169,8 +169,9 @@ def check_line(component, check, passed, detail):
     detail : str
         What was seen, or why not.
     """
-    line = f"{_VERDICTS[passed]}  {component}  {check}"
-    return f"{line}: {detail}" if detail else line
+    word = _VERDICTS[passed]
+    line = f"{word:<14}  {component}  {check}"
+    return f"{line}: {detail}" if detail and detail != word else line
 
 
 def check_summary(verdicts):

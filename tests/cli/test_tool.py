@@ -47,10 +47,14 @@ def test_checks_are_counted_and_failures_named(call, verdicts, status, last):
 
 
 def test_a_check_without_an_assertion_is_neither_ok_nor_failed():
-    lines = [runs.check_line(*verdict) for verdict in (YES, NO, IDLE)]
+    why = IDLE._replace(detail="it yields once")
+    again = IDLE._replace(detail="not applicable")  # said once
+    lines = [runs.check_line(*verdict) for verdict in (YES, NO, IDLE, why, again)]
     assert lines == [
         "ok              mine  shapes: V of 3 × 4",
         "FAILED          mine  loss: rises",
+        "not applicable  mine  kind",
+        "not applicable  mine  kind: it yields once",
         "not applicable  mine  kind",
     ]
 
