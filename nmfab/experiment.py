@@ -122,7 +122,7 @@ class Experiment:
     def context(self, refresh=None):
         """Return what a worker process needs to know."""
         from nmfab.datasets.contract import data_roots
-        from nmfab.run.runner import Context
+        from nmfab.run.context import Context
 
         return Context(
             experiment=self.name,
@@ -176,35 +176,41 @@ class Experiment:
             return ids[: self.track_choice]
         return [track for track in ids if track in self.track_choice]
 
-    def units(self, settings, *, cached=False):
-        """Return (index, parameters, dataset, track) of each setting on each of its tracks.
+    def units(self, settings, *, cached=False, refresh=None):
+        """Return the `Unit` of each setting on each of its tracks.
+
+        Parameters
+        ----------
+        settings : sequence of Setting
+            What is asked for.
+        cached : bool
+            Where a dataset is absent, take the tracks that have artifacts.
+        refresh : {"features", "nmf", "postprocessing", "metrics"}, optional
+            The first stage of which what exists does not count.
 
         Returns
         -------
-        units : list of tuple
+        units : list of nmfab.run.unit.Unit
         absent : dict of str to Absent
             The datasets that are not on this machine.
         """
-        from nmfab.datasets.contract import looking_once
-
-        context, units, absent, seen = self.context(), [], {}, {}
+        context, listed, absent = self.context(refresh), [], {}
+        tracks = context.tracks()
         for index, setting in enumerate(settings):
             name = setting.parameters["dataset"]
-            if name not in seen:
-                seen[name] = looking_once(context.dataset(name))
+            dataset = tracks.dataset(name)
             try:
-                tracks = self.tracks(seen[name], setting.parameters, cached=cached)
+                found = self.tracks(dataset, setting.parameters, cached=cached)
             except NmfabError as error:
-                item = absent.setdefault(name, Absent(0, str(error), seen[name].folder is None))
+                item = absent.setdefault(name, Absent(0, str(error), dataset.folder is None))
                 item.settings += 1
                 continue
-            units += [(index, setting.parameters, name, track) for track in tracks]
-        self._check_track_choice(units)
-        return units, absent
+            listed += [(index, setting.parameters, name, track) for track in found]
+        self._check_track_choice({track for *_, track in listed})
+        return context.units(listed, tracks), absent
 
-    def _check_track_choice(self, units):
+    def _check_track_choice(self, found):
         if isinstance(self.track_choice, list):
-            found = {unit[3] for unit in units}
             lost = [track for track in self.track_choice if track not in found]
             if lost:
                 raise UsageError(f"no dataset of the selection has a track {', '.join(lost)}")
@@ -235,7 +241,7 @@ class Experiment:
         from nmfab.run import runner
 
         settings = self.select(selector)
-        units, absent = self.units(settings)
+        units, absent = self.units(settings, refresh=refresh)
         report = runner.run(
             self.context(refresh), units, jobs=jobs, fail_fast=fail_fast, progress=progress
         )
@@ -262,26 +268,27 @@ class Experiment:
         nmfab.results.table.Results
         """
         from nmfab.results.table import Results
-        from nmfab.run.runner import visit
-        from nmfab.run.scores import scores_of
-        from nmfab.run.timing import comparable, timing_of
+        from nmfab.run.seconds import comparable
+        from nmfab.run.timing import timing_of
 
         settings = self.select(selector)
         units, absent = self.units(settings, cached=True)
-        rows, missing, timings = [], [], []
-        for (index, _, name, track), pipeline, graph in visit(self.context(), units):
-            scores, reason = scores_of(pipeline, graph)
+        rows, missing, timings, releases = [], [], [], []
+        for unit in units:
+            scores, reason = unit.scores()
             if scores is None:
-                missing.append((settings[index], name, track, reason))
+                missing.append((settings[unit.index], unit.dataset, unit.track, reason))
             else:
-                rows.append((settings[index], name, track, scores))
-                timings.append(timing_of(pipeline, graph) if self.timing else None)
+                rows.append((settings[unit.index], unit.dataset, unit.track, scores))
+                timings.append(timing_of(unit) if self.timing else None)
+                releases.append(unit.releases())
         for setting in settings:
             name = setting.parameters["dataset"]
             if name in absent:
                 missing.append((setting, name, None, absent[name].reason))
         seconds, why = comparable(timings) if self.timing else (None, "")
-        return Results(self.task, self.grid, settings, rows, missing, seconds, why, absent)
+        told = (seconds, why, absent, releases)
+        return Results(self.task, self.grid, settings, rows, missing, *told)
 
     def load(self, node, selector, track=None):
         """Return what one node of one setting gave for one track, as its readers are given it.
@@ -305,14 +312,15 @@ class Experiment:
         UsageError
             If no such artifact has been computed.
         """
-        for pipeline, graph in self._places(selector, track):
-            if node not in graph.nodes:
-                continue
-            arrays = pipeline.stored(graph, node)
+        from nmfab.run.seconds import with_own_curve
+
+        for unit in self._units(selector, track, node):
+            arrays = unit.stored(node)
             if arrays is not None:
-                # the caller's own: those of the pipeline are shared, and cannot be changed
+                # the caller's own: those of the unit are shared, and cannot be changed
                 own = {name: array.copy() for name, array in arrays.items()}
-                decode = graph.nodes[node].decode
+                own = with_own_curve(own, unit.provenance(node) or {})
+                decode = unit.node(node).decode
                 return own if decode is None else decode(own)
         raise UsageError(
             f"no artifact {node!r} of {selector!r} is in {self.cache / self.name}: compute it first"
@@ -341,19 +349,19 @@ class Experiment:
         DataError
             If the track is not on this machine: its phase is needed.
         """
-        for pipeline, graph in self._places(selector, track):
-            node = self.task.sound_node(graph.parameters)
+        for unit in self._units(selector, track):
+            node = self.task.sound_node(unit.parameters)
             if node is None:
                 raise UsageError(f"the estimates of task {self.task_name} have no sound")
-            if pipeline.exists(graph, graph.target.name):
-                return pipeline.unsaved(graph, node)
+            if unit.exists(unit.target):
+                return unit.unsaved(node)
         raise UsageError(f"nothing of {selector!r} has been computed: compute it first")
 
     def path(self, node, selector, track=None):
         """Return the HDF5 file of an artifact that `load` would read (not of a small one)."""
-        for pipeline, graph in self._places(selector, track):
-            if node in graph.nodes and pipeline.exists(graph, node):
-                return pipeline.place.path(graph.nodes[node], pipeline.key(graph, node))
+        for unit in self._units(selector, track, node):
+            if unit.exists(node):
+                return unit.path(node)
         raise UsageError(f"no artifact {node!r} of {selector!r} has been computed")
 
     def removable(self, selector=None):
@@ -361,45 +369,27 @@ class Experiment:
 
         What another setting of the plans reads too is kept.
         """
+        from nmfab.run.removal import kept_keys
+
         chosen = self.select(selector)
         others = [setting for setting in self.grid.settings if setting not in chosen]
-        mine, theirs = self._keys(chosen), self._keys(others)
+        mine, theirs = (kept_keys(self.units(s, cached=True)[0]) for s in (chosen, others))
         found = {place: keys - theirs.get(place, set()) for place, keys in mine.items()}
         return {place: keys for place, keys in found.items() if keys}
 
     def remove(self, keys):
         """Remove artifacts as `removable` names them; return their number and their bytes."""
-        store, count, freed = self.context().store(), 0, 0
-        for (dataset, track), found in keys.items():
-            removed, size = store.place(dataset, track).remove(found)
-            count, freed = count + removed, freed + size
-        return count, freed
+        from nmfab.run.removal import remove
 
-    def _keys(self, settings):
-        from nmfab.run.runner import visit
+        return remove(self.context().store(), keys)
 
-        found = {}
-        units, _ = self.units(settings, cached=True)
-        for (_, _, name, _), pipeline, graph in visit(self.context(), units):
-            if not pipeline.place.folder.is_dir():
-                continue
-            for node in graph.order():
-                try:
-                    if pipeline.exists(graph, node):
-                        place = (name, pipeline.place_of(graph.nodes[node]).track)
-                        found.setdefault(place, set()).add(pipeline.key(graph, node))
-                except NmfabError:
-                    break  # a track that cannot be read has no artifact to remove
-        return found
-
-    def _places(self, selector, track):
-        from nmfab.run.runner import visit
-
+    def _units(self, selector, track, node=None):
+        """Yield the units that may have an artifact, of a node where one is named."""
         units, _ = self.units(self.select(selector), cached=True)
-        chosen = [unit for unit in units if track is None or unit[3] == track]
-        for _, pipeline, graph in visit(self.context(), chosen):
-            if pipeline.place.folder.is_dir():
-                yield pipeline, graph
+        for unit in units:
+            named = track is None or unit.track == track
+            if named and unit.begun and (node is None or node in unit.graph.nodes):
+                yield unit
 
 
 def default_cache():

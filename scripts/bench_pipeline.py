@@ -53,7 +53,7 @@ def child(request):
     from nmfab.cli.experiment import experiment as cli
     from nmfab.experiment import Experiment
     from nmfab.run import runner
-    from nmfab.run.pipeline import TrackPipeline
+    from nmfab.run.unit import Unit
     from nmfab.store.files import fingerprints
 
     reading, told = _counting(), {}
@@ -64,7 +64,7 @@ def child(request):
         kept(self, files, reading(read))
 
     Part.__init__ = part
-    TrackPipeline._run = _counting()(TrackPipeline._run)
+    Unit._run = _counting()(Unit._run)
     run = runner.run
 
     def counted(*arguments, **options):

@@ -136,7 +136,7 @@ class ToyTask(Task):
                     learn,
                     {"learn": True},
                     inputs=("features.scale",),
-                    fit_tracks=lambda data: data.track_ids(),
+                    fit=lambda data, track: [(data.name, other) for other in data.track_ids()],
                 )
             )
             inputs.append("postprocessing.learned")

@@ -13,9 +13,9 @@ def learn_templates(spectra, notes, *, beta):
 
     Parameters
     ----------
-    spectra : list of dict
+    spectra : iterable of dict
         Per recording ``V`` [shape=(m, n)] and ``step``, the seconds between its frames.
-    notes : list of dict
+    notes : iterable of dict
         Per recording ``onsets`` and ``offsets`` (seconds) and ``pitches`` (MIDI) of its one note:
         the frames between them are learned from. Recordings of one pitch are learned from together.
     beta : float

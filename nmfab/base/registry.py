@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -211,15 +212,38 @@ def load_plugin(path):
         raise UsageError(f"plug-in {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
     try:
-        spec.loader.exec_module(module)
+        with _importing_from(path.parent):
+            spec.loader.exec_module(module)
+            taken = _import_beside(path)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"plug-in {path} cannot be imported: {error!r}") from error
-    for beside in sources_of(path)[1:]:
-        taken = getattr(sys.modules.get(beside.stem), "__file__", None)
-        if beside.parent == path.parent and taken and Path(taken).resolve() != beside:
-            raise UsageError(f"plug-in {path}: {beside.stem} is {taken} already: rename {beside}")
+    if taken is not None:
+        del sys.modules[name]
+        raise UsageError(f"plug-in {path}: {taken}")
     return module
+
+
+@contextmanager
+def _importing_from(folder):
+    """Let modules of a folder be imported, after all others; later none will come from there."""
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _import_beside(plugin):
+    """Import what a plug-in's functions will from beside it; tell of a name that is taken."""
+    beside = [path for path in sources_of(plugin)[1:] if path.is_relative_to(plugin.parent)]
+    for path in beside:
+        place = path.parent if path.name == "__init__.py" else path.with_suffix("")
+        name = ".".join(place.relative_to(plugin.parent).parts)
+        with suppress(Exception):  # the function that imports it will tell
+            importlib.import_module(name)
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and Path(file).resolve() != path:
+            return f"{name} is {file} already: rename {path}"
+    return None

@@ -96,7 +96,8 @@ class Node:
     name : str
         ``stage.short_name``, the stage being one of `STAGES`.
     compute : callable
-        See above. For a fit node each input is a list, one dict of arrays per track.
+        See above. A fit node is given an iterable for each part and input, of one dict of arrays
+        per track: they are loaded when their turn comes, anew each time it is gone through.
     params : mapping
         Name and value of every parameter that the result depends on.
     parts : tuple of str
@@ -124,8 +125,10 @@ class Node:
     decode : callable, optional
         ``decode(arrays)`` makes of the stored arrays what readers are given in their place (a
         factorization of its kind). It is called once per artifact; its result is not to be changed.
-    fit_tracks : callable, optional
-        Makes this a fit node: ``fit_tracks(dataset)`` names the tracks that it learns from.
+    fit : callable, optional
+        Makes this a fit node: ``fit(dataset, track)`` names the tracks that it learns from for a
+        track, as (name of the dataset, track) pairs; `dataset` is the track's own, an object. There
+        is one artifact per set of pairs.
     """
 
     name: str
@@ -142,7 +145,7 @@ class Node:
     libraries: tuple[str, ...] = ()
     returns: tuple[str, ...] = ()
     decode: Callable[[Mapping[str, Any]], Any] | None = None
-    fit_tracks: Callable[[Any], Sequence[str]] | None = None
+    fit: Callable[[Any, str], Sequence[tuple[str, str]]] | None = None
 
     def check_returned(self, names):
         """Raise ComputationError where `compute` returned other arrays than `returns` declares."""

@@ -213,8 +213,8 @@ def _plan(experiment, options):
     from nmfab.run.explain import forecast
 
     settings = experiment.select(options.select)
-    units, absent = experiment.units(settings, cached=True)
-    cost = forecast(experiment.context(options.refresh), units)
+    units, absent = experiment.units(settings, cached=True, refresh=options.refresh)
+    cost = forecast(experiment.context().store(), units)
     say(plans.plan_text(experiment.grid, settings))
     say(runs.tracks_text(units, absent, cost))
 
@@ -230,8 +230,9 @@ def _explain(experiment, options):
     from nmfab.results.summary import absent_lines
     from nmfab.run.explain import explain
 
-    units, absent = experiment.units(experiment.select(options.select), cached=True)
-    say(runs.explanation(explain(experiment.context(options.refresh), units)))
+    settings = experiment.select(options.select)
+    units, absent = experiment.units(settings, cached=True, refresh=options.refresh)
+    say(runs.explanation(explain(units)))
     for line in absent_lines(absent):
         complain(line)
 

@@ -62,16 +62,16 @@ def tracks_text(units, absent, cost):
 
     Parameters
     ----------
-    units : list of (int, dict, str, str)
-        Index of the setting, its parameters, dataset and track, for all that can be computed.
+    units : list of nmfab.run.unit.Unit
+        All that can be computed.
     absent : dict of str to Absent
         The datasets that are not on this machine.
     cost : nmfab.run.explain.Forecast
         What exists and what the rest will cost.
     """
     found = {}
-    for _, _, dataset, track in units:
-        found.setdefault(dataset, set()).add(track)
+    for unit in units:
+        found.setdefault(unit.dataset, set()).add(unit.track)
     shown = [f"{dataset} {len(tracks)}" for dataset, tracks in found.items()]
     lines = [f"tracks: {', '.join(shown)}"] if shown else []
     if absent:

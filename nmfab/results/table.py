@@ -40,6 +40,9 @@ class Results:
         Where they were measured, or why there are none.
     absent : mapping of str to Absent, optional
         Datasets that are not on this machine; no table shows them where it has another.
+    releases : sequence of mapping, optional
+        For each of `rows`, library → set of releases that it was computed with; a table whose rows
+        mix releases says so.
 
     Attributes
     ----------
@@ -48,7 +51,16 @@ class Results:
     """
 
     def __init__(
-        self, task, grid, settings, rows, missing=(), seconds=None, seconds_note="", absent=None
+        self,
+        task,
+        grid,
+        settings,
+        rows,
+        missing=(),
+        seconds=None,
+        seconds_note="",
+        absent=None,
+        releases=(),
     ):
         self.task, self.grid, self.settings = task, grid, list(settings)
         self.rows, self.missing = list(rows), list(missing)
@@ -60,6 +72,7 @@ class Results:
                 (*row[:3], {**row[3], "seconds": own})
                 for row, own in zip(self.rows, seconds, strict=True)
             ]
+        self.releases = list(releases)
         self._scores = {}
         for setting, _, track, scores in self.rows:
             self._scores.setdefault(setting, {})[track] = scores
@@ -215,8 +228,18 @@ class Results:
         for name, metric in metrics.items():
             self._fill(rows, name, common)
             mark_best(rows, name, metric)
-        notes = self.task.notes([(setting, self._scores[setting]) for setting in having])
+        notes = list(self.task.notes([(setting, self._scores[setting]) for setting in having]))
+        notes += self._mixed_releases(having)
         return Block(dataset, protocol, rows, sorted(common), sorted(union - common), notes)
+
+    def _mixed_releases(self, settings):
+        """Return the line that tells of libraries whose releases differ between rows, if any."""
+        found = {}
+        for row, releases in zip(self.rows, self.releases, strict=False):
+            for library, several in releases.items() if row[0] in settings else ():
+                found.setdefault(library, set()).update(several)
+        mixed = [f"{n} {' and '.join(sorted(v))}" for n, v in sorted(found.items()) if len(v) > 1]
+        return [f"computed with several releases: {'; '.join(mixed)}"] if mixed else []
 
     def _fill(self, rows, name, common):
         """Give each row its cell of one metric, on the tracks where all rows have a number."""

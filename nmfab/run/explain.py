@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from nmfab.base.errors import NmfabError
-from nmfab.run.runner import visit
 from nmfab.run.timing import untimed
 from nmfab.store.provenance import libraries
 
@@ -47,44 +46,35 @@ class Forecast:
     used: int
 
 
-def explain(context, units):
-    """Return a `Line` per node and reason, in the order of the nodes.
-
-    Parameters
-    ----------
-    context : nmfab.run.runner.Context
-        Where artifacts and datasets are.
-    units : list of (int, dict, str, str)
-        Index of the setting, its parameters, dataset, track.
-    """
+def explain(units):
+    """Return a `Line` per node and reason, in the order of the nodes."""
     found, examples, order = Counter(), {}, {}
     told = {}
-    for _, pipeline, graph in visit(context, units):
-        for name in graph.order():
+    for unit in units:
+        for name in unit.graph.order():
             order.setdefault(name, len(order))
-        for name, action, reason in _fates(pipeline, graph, told.setdefault(pipeline, _Told())):
+        for name, action, reason in _fates(unit, told):
             line = (name, action, reason)
             found[line] += 1
-            examples.setdefault(line, f"{pipeline.dataset.name}/{pipeline.track_id}")
+            examples.setdefault(line, f"{unit.dataset}/{unit.track}")
     lines = sorted(found, key=lambda line: (order.get(line[0], -1), line[1], line[2]))
     return [Line(*line, found[line], examples[line]) for line in lines]
 
 
-def forecast(context, units):
-    """Return the `Forecast` of computing `units`; see `explain` for the parameters."""
+def forecast(store, units):
+    """Return the `Forecast` of computing units, from the artifacts that a store has."""
     existing = missing = 0
     to_compute, costs = Counter(), {}
     told = {}
-    for _, pipeline, graph in visit(context, units):
+    for unit in units:
         try:
-            done = pipeline.place.folder.is_dir() and pipeline.exists(graph, graph.target.name)
+            done = unit.begun and unit.exists(unit.target)
         except NmfabError:
             done = False
         existing, missing = existing + done, missing + (not done)
         if not done:
-            for name, action, _ in _fates(pipeline, graph, told.setdefault(pipeline, _Told())):
+            for name, action, _ in _fates(unit, told):
                 to_compute[name] += action == "compute"
-    store = context.store()
     for name in to_compute:
         costs[name] = _known_costs(store, name)
     known = {name: cost for name, cost in costs.items() if cost}
@@ -101,52 +91,73 @@ def forecast(context, units):
 
 @dataclass
 class _Told:
-    """Of one track: what was told already, and the recipes of a node's artifacts."""
+    """Of one scope: what was told already, and the recipes of a node's artifacts."""
 
     identities: set = field(default_factory=set)
     recipes: dict = field(default_factory=dict)
 
 
-def _fates(pipeline, graph, told):
-    """Yield (node, action, reason) for each artifact of a unit that was not told of before."""
-    fresh = not pipeline.place.folder.is_dir()  # hash no audio for a track never computed
-    for name in graph.order():
+def _fates(unit, told):
+    """Yield (node, action, reason) for each artifact of a unit that was not told of before.
+
+    `told` has a `_Told` per scope: a track's artifacts, or what is learned over several.
+    """
+    for name in unit.graph.order():
+        mine = told.setdefault(unit.scope(name), _Told())
         try:
-            identity = graph.identity(name) if fresh else pipeline.key(graph, name)
+            identity = _identity(unit, name)
+            fate = None if identity in mine.identities else _fate(unit, name, mine)
         except NmfabError as error:
-            if str(error) not in told.identities:
-                told.identities.add(str(error))
+            if str(error) not in mine.identities:
+                mine.identities.add(str(error))
                 yield name, "fail", str(error)
             return
-        if identity in told.identities:
-            continue
-        told.identities.add(identity)
-        if fresh:
-            yield name, "compute", "nothing of this track has been computed"
-        elif pipeline.exists(graph, name):
-            if pipeline.timing and name in untimed(pipeline, graph):
-                yield name, "time", "its seconds have not been measured alone here"
-                continue
-            yield name, "reuse", _library_changes(pipeline, graph, name)
-        else:
-            yield name, "compute", _why_missing(pipeline, graph, name, told)
+        if fate is not None:
+            mine.identities.add(identity)
+            yield name, *fate
 
 
-def _library_changes(pipeline, graph, name):
-    provenance = pipeline.place_of(graph.nodes[name]).provenance(
-        graph.nodes[name], pipeline.key(graph, name)
-    )
-    then, now = (provenance or {}).get("libraries", {}), libraries()
-    changed = [f"{lib} {then[lib]}, now {now[lib]}" for lib in then if then[lib] != now.get(lib)]
+def _fate(unit, name, told):
+    """Return action and reason for one artifact."""
+    if _fresh(unit, name):
+        return "compute", "nothing of this track has been computed"
+    if not unit.exists(name):
+        return "compute", _why_missing(unit, name, told)
+    if unit.tracks.timing and name in untimed(unit):
+        return "time", "its seconds have not been measured alone here"
+    return "reuse", _library_changes(unit, name)
+
+
+def _identity(unit, name):
+    """Return what tells the artifact from others of its scope, without hashing audio for it."""
+    if unit.node(name).fit is not None:
+        return unit.graph.identity(name), tuple(unit.learned_from(name))
+    return unit.key(name) if unit.begun else unit.graph.identity(name)
+
+
+def _fresh(unit, name):
+    """Tell whether a node reads a track that was never computed, whose audio is not hashed here."""
+    if unit.node(name).fit is None:
+        return not unit.begun
+    return not all(other.begun for other in unit.learned(name))
+
+
+def _library_changes(unit, name):
+    then, now = (unit.provenance(name) or {}).get("libraries", {}), libraries()
+    changed = [
+        f"{lib} {then[lib]}, now {now.get(lib, 'absent')}"
+        for lib in then
+        if then[lib] != now.get(lib)
+    ]
     return f"computed with {'; '.join(changed)}" if changed else "exists"
 
 
-def _why_missing(pipeline, graph, name, told):
+def _why_missing(unit, name, told):
     """Return how the wanted recipe differs from the nearest one that was computed."""
     if name not in told.recipes:
-        stored = pipeline.place_of(graph.nodes[name]).provenances(name)
+        stored = unit.scope(name).place.provenances(name)
         told.recipes[name] = [p["recipe"] for p in stored.values()]
-    wanted = pipeline.recipe(graph, name)
+    wanted = unit.recipe(name)
     if not told.recipes[name]:
         return "none has been computed"
     differences = [_differences(recipe, wanted) for recipe in told.recipes[name]]

@@ -55,11 +55,13 @@ class Store:
         return Place(self, dataset, track)
 
     def tracks(self, dataset):
-        """Return the ids of the tracks that have artifacts, sorted."""
+        """Return the ids of the tracks that have results or failures, sorted.
+
+        Those that were only learned from have neither.
+        """
         folder = self.folder / encode(dataset)
-        if not folder.is_dir():
-            return []
-        return sorted(decode(f.name) for f in folder.iterdir() if f.is_dir() and f.name != FIT)
+        found = {p.parent.name for name in (SHARDS, FAILURES) for p in folder.glob(f"*/{name}")}
+        return sorted(decode(name) for name in found - {FIT})
 
     def sample(self, node, most):
         """Return (provenance, bytes) of some artifacts of a node, from at most `most` files."""

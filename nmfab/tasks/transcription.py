@@ -192,13 +192,14 @@ def _dictionary_node(p):
         parts=("notes",),
         inputs=("features.stft",),
         versions={"nmf.isolated": isolated.VERSION},
-        fit_tracks=partial(_isolated_tracks, p["dictionary"]),
+        fit=partial(_isolated_tracks, p["dictionary"]),
     )
 
 
-def _isolated_tracks(dictionary, dataset):
+def _isolated_tracks(dictionary, dataset, track):
+    """Return (dataset, track) of the isolated notes that templates are learned on."""
     subset = "isolated" if dictionary == "isolated" else f"isolated:{dictionary}"
-    return dataset.track_ids(subset=subset)
+    return [(dataset.name, note) for note in dataset.track_ids(subset=subset)]
 
 
 def _dictionary(params, *, stft, notes):

@@ -1,5 +1,8 @@
 """Components known by their sources, and libraries by their releases."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from nmfab.base import registry
@@ -80,6 +83,13 @@ def test_a_module_beside_it_whose_name_is_taken_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text("import json\n")
     with pytest.raises(registry.UsageError, match=r"json is .* already: rename .*json\.py"):
         registry.load_plugin(tmp_path / "mine.py")
+
+
+def test_what_functions_import_from_beside_is_found_later(mine):
+    _, folder, files = mine
+    helper = sys.modules[Path(files[1]).stem]
+    assert helper.f() is None
+    assert str(folder) not in sys.path
 
 
 def test_a_source_that_is_no_python_has_no_imports(tmp_path):

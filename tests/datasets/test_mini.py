@@ -176,7 +176,7 @@ def test_a_broken_index_is_told_and_the_other_datasets_go_on(tmp_path):
     datasets = ["salami", "beatles", "rwcpop", "folder"]
     experiment.add_plan("rows", dataset=datasets, baseline=["regular"], bars="annotated")
     units, absent = experiment.units(experiment.select())
-    assert {dataset for _, _, dataset, _ in units} == {"beatles"}
+    assert {unit.dataset for unit in units} == {"beatles"}
     listed, broken = absent_lines(absent)
     assert listed.startswith("datasets rwcpop, folder: not on this machine")
     assert "is no index of mirdata" in broken

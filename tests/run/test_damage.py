@@ -31,8 +31,8 @@ def commands(made):
     """Do what -d, -e, -p, --explain and the first half of -R do."""
     made.results().to_frame()
     units, _ = made.units(made.select(), cached=True)
-    forecast(made.context(), units)
-    explain(made.context(), units)
+    forecast(made.context().store(), units)
+    explain(units)
     made.removable({"rank": 2})
 
 

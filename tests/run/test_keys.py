@@ -14,7 +14,7 @@ from nmfab.run.explain import explain
 
 def lines(made):
     units, _ = made.units(made.select(), cached=True)
-    return {line.node: (line.action, line.reason) for line in explain(made.context(), units)}
+    return {line.node: (line.action, line.reason) for line in explain(units)}
 
 
 def test_a_new_version_of_the_task_renews_every_node(experiment, monkeypatch):

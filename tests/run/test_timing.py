@@ -7,7 +7,7 @@ import toy
 from toy import calls, run
 
 from nmfab.base.errors import UsageError
-from nmfab.run.timing import measured
+from nmfab.run.seconds import measured
 from nmfab.store.files import Store
 
 
@@ -97,3 +97,53 @@ def test_timing_refuses_jobs_beside_each_other(experiment):
     made.timing = True
     with pytest.raises(UsageError, match="4 jobs"):
         made.compute(jobs=4)
+
+
+def test_a_run_that_is_timed_has_a_curve_of_its_own(experiment, monkeypatch):
+    """Seconds of a batch are those of all its problems; `load` gives a problem's own once timed."""
+
+    def curve(seconds, iterations):
+        return {
+            "iteration": np.arange(iterations),
+            "seconds": np.linspace(0, seconds, iterations),
+            "loss": np.append(np.ones(iterations - 1), np.nan),
+        }
+
+    alone, together = toy.factorize, toy.factorize_batch
+
+    def one(params, scale):
+        return {**alone(params, scale), **curve(0.5, 3), "batch": 1}
+
+    def several(listed, scale):
+        return [{**made, **curve(3.0, 4), "batch": len(listed)} for made in together(listed, scale)]
+
+    monkeypatch.setattr(toy, "factorize", one)
+    monkeypatch.setattr(toy, "factorize_batch", several)
+    made = experiment(init=["random"], seed=[1, 2])
+    run(made)
+    found = made.load("nmf.factorize", {"seed": 1}, "one")
+    assert found["batch"] == 2
+    assert found["seconds"][-1] == 3
+    made.timing, made.threads = True, 1
+    assert made.compute().tally.timed == {"nmf.factorize": 6}
+    found = made.load("nmf.factorize", {"seed": 1}, "one")
+    assert found["batch"] == 1
+    np.testing.assert_array_equal(found["seconds"], [0, 0.25, 0.5])
+    np.testing.assert_array_equal(found["iteration"], [0, 1, 2])
+    np.testing.assert_array_equal(found["loss"], [1, 1, np.nan])
+    np.testing.assert_array_equal(found["W"], [1, 3, 5])
+    assert {timing["seconds"] for timing in timings(made).values()} == {0.5}
+    assert made.results().to_frame()["seconds"].tolist() == [0.5] * 6
+    first = experiment(init=["random"], seed=[3])
+    first.timing, first.threads = True, 1
+    run(first)
+    assert {told["batch"] for told in provenances(first)} == {1, 2}
+    np.testing.assert_array_equal(
+        first.load("nmf.factorize", {"seed": 3}, "one")["seconds"], [0, 0.25, 0.5]
+    )
+
+
+def provenances(experiment):
+    units, _ = experiment.units(experiment.select())
+    place = units[0].opened.place
+    return place.provenances("nmf.factorize").values()

@@ -9,7 +9,8 @@ from nmfab.base.errors import DataError
 from nmfab.base.types import Part, Track
 from nmfab.datasets import DATASETS, Dataset, Status
 from nmfab.run.graph import Graph
-from nmfab.run.pipeline import TrackPipeline
+from nmfab.run.track import Tracks
+from nmfab.run.unit import Unit
 from nmfab.store.files import Store
 from nmfab.tasks import TASKS
 
@@ -108,7 +109,7 @@ class Bench:
     def __init__(self, task, root, dataset="made", **base):
         self.task, self.root, self.base = TASKS[task](), Path(root), base
         self.dataset = DATASETS[dataset]([self.root / "data"])
-        self._pipelines, self._kept = {}, []
+        self._tracks, self._kept = {}, []
 
     def parameters(self, **given):
         defaults = {name: param.default for name, param in self.task.params.items()}
@@ -126,41 +127,42 @@ class Bench:
         graph = self.graph(**given)
         return graph.recipe(graph.nodes[node])
 
-    def pipeline(self, track="song", store="store"):
-        if (track, store) not in self._pipelines:
-            self._pipelines[track, store] = TrackPipeline(
-                Store(self.root / store, "made"), self.dataset, track
-            )
-        return self._pipelines[track, store]
+    def tracks(self, store="store"):
+        """Return what opens the tracks, with what is kept in a store."""
+        if store not in self._tracks:
+            kept = Store(self.root / store, "made")
+            self._tracks[store] = Tracks(kept, lambda name: self.dataset)
+        return self._tracks[store]
+
+    def unit(self, track="song", store="store", **given):
+        """Return a setting on a track."""
+        return Unit(self.graph(**given), self.tracks(store), self.dataset.name, track)
 
     def anew(self):
         """Forget what is in memory, as another process would: files may have changed."""
-        for pipeline in self._pipelines.values():
-            pipeline.place.flush()
-        self._pipelines.clear()
+        for tracks in self._tracks.values():
+            tracks.flush()
+        self._tracks.clear()
 
     def keys(self, track="song", **given):
         """Return the key of every node of a setting."""
-        graph, pipeline = self.graph(**given), self.pipeline(track)
-        return {name: pipeline.key(graph, name) for name in graph.order()}
+        unit = self.unit(track, **given)
+        return {name: unit.key(name) for name in unit.graph.order()}
 
     def arrays(self, node, track="song", store="store", **given):
         """Return the arrays of a node, computed where they are not kept."""
-        return self.pipeline(track, store).get(self.graph(**given), node)
+        return self.unit(track, store, **given).get(node)
 
     def scores(self, track="song", **given):
         """Return the scores of a setting."""
-        graph = self.graph(**given)
-        return {
-            name: float(value)
-            for name, value in self.pipeline(track).get(graph, graph.target.name).items()
-        }
+        unit = self.unit(track, **given)
+        return {name: float(value) for name, value in unit.get(unit.target).items()}
 
     def sound(self, track="song", **given):
         """Return the sound of the estimates."""
-        graph, pipeline = self.graph(**given), self.pipeline(track)
-        pipeline.get(graph, graph.target.name)
-        return pipeline.unsaved(graph, self.task.sound_node(graph.parameters))
+        unit = self.unit(track, **given)
+        unit.get(unit.target)
+        return unit.unsaved(self.task.sound_node(unit.parameters))
 
 
 def same(first, second):

@@ -93,7 +93,7 @@ def test_another_release_of_librosa_renews_the_features_alone(monkeypatch, tmp_p
     real = registry.release
     monkeypatch.setattr(registry, "release", lambda n: "99" if n == "librosa" else real(n))
     units, _ = experiment.units(experiment.select(), cached=True)
-    told = {line.node: (line.action, line.reason) for line in explain(experiment.context(), units)}
+    told = {line.node: (line.action, line.reason) for line in explain(units)}
     assert told["features.bars"][0] == "reuse"
     assert told["features.barwise"][0] == "compute"
     assert f"library.librosa: {real('librosa')} → 99" in told["features.barwise"][1]

@@ -11,6 +11,7 @@ import pytest
 from tasks.made import Bench, same
 
 from nmfab.features import FEATURES
+from nmfab.run.unit import plan_batches
 from nmfab.tasks import TASKS
 
 STFT, BARWISE = "features.stft", "features.barwise"
@@ -162,7 +163,7 @@ def test_a_parameter_is_in_the_keys_of_the_nodes_that_read_it_and_their_readers(
         if found.recipe(node, **before) != found.recipe(node, **after)
         or nodes[0][node].inputs != nodes[1][node].inputs
         or nodes[0][node].parts != nodes[1][node].parts
-        or bool(nodes[0][node].fit_tracks) != bool(nodes[1][node].fit_tracks)
+        or bool(nodes[0][node].fit) != bool(nodes[1][node].fit)
     }
     assert own == {change.node, *change.also}
     for node in keys[0].keys() & keys[1].keys():
@@ -184,12 +185,11 @@ def test_what_is_reused_is_what_would_be_computed(bench, task, name):
         target = list(found.nodes(**given))[-1]
         wanted = change.node if task == "separation" and change.node != SCORES else target
         found.arrays(wanted, track, **given)
-    fresh = found.pipeline(track, f"fresh {name}")
-    graph = found.graph(**after)
-    for node in graph.order():
+    fresh = found.unit(track, f"fresh {name}", **after)
+    for node in fresh.graph.order():
         if node == target and wanted != target:
             continue
-        assert same(found.arrays(node, track, **after), fresh.get(graph, node)), node
+        assert same(found.arrays(node, track, **after), fresh.get(node)), node
 
 
 @pytest.mark.parametrize("feature", sorted(FEATURE_CHANGES))
@@ -217,23 +217,21 @@ def test_two_features_of_one_run_are_factorized_apart(structure):
     settings = [
         {"feature": f, "seed": s, "mel.fmax": 3000} for f in ("nn_log_mel", "mel") for s in (1, 2)
     ]
-    pipeline = structure.pipeline(store="together")
-    graphs = [structure.graph(**given) for given in settings]
-    pipeline.plan_batches(graphs)
-    together = [pipeline.get(graph, NMF)["W"] for graph in graphs]
+    units = [structure.unit(store="together", **given) for given in settings]
+    plan_batches(units)
+    together = [unit.get(NMF)["W"] for unit in units]
     for number, (given, W) in enumerate(zip(settings, together, strict=True)):
-        alone = structure.pipeline(store=f"alone {number}").get(structure.graph(**given), NMF)
+        alone = structure.arrays(NMF, store=f"alone {number}", **given)
         np.testing.assert_allclose(W, alone["W"], rtol=1e-4, atol=1e-5)
 
 
 def test_two_powers_of_one_run_are_factorized_apart(separation):
     settings = [{"power": power, "seed": seed} for power in (1, 2) for seed in (1, 2)]
-    pipeline = separation.pipeline(store="together")
-    graphs = [separation.graph(**given) for given in settings]
-    pipeline.plan_batches(graphs)
-    for given, graph in zip(settings, graphs, strict=True):
+    units = [separation.unit(store="together", **given) for given in settings]
+    plan_batches(units)
+    for given, unit in zip(settings, units, strict=True):
         V = separation.arrays(STFT, **given)["V"]
-        found = pipeline.get(graph, NMF)
+        found = unit.get(NMF)
         assert np.linalg.norm(V - found["W"] @ found["H"]) < 0.9 * np.linalg.norm(V)
 
 

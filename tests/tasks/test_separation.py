@@ -149,12 +149,12 @@ def test_fewer_components_than_stems_leaves_some_missing(experiment):
 def test_sound_of_the_estimates(experiment):
     made = experiment(baseline=["irm2"])
     scores(made)
-    pipeline, graph = next(iter(made._places(None, None)))
+    unit = next(iter(made._units(None, None)))
     node = made.task.sound_node(made.select()[0].parameters)
-    found = node.compute(dict(node.params), **pipeline.arguments(graph, node))
+    found = node.compute(dict(node.params), **unit.arguments(node))
     assert found["names"].tolist() == list(STEMS)
     assert found["sample_rate"] == RATE
-    stems = pipeline.track.part("stems").read()["samples"]
+    stems = unit.opened.part("stems")["samples"]
     assert found["samples"].shape == stems.shape
     assert (si_sdr(stems, found["samples"]) > 5).all()
 
@@ -162,12 +162,12 @@ def test_sound_of_the_estimates(experiment):
 def test_sound_names_what_is_matched(experiment):
     made = experiment(grouping=["mfcc"])
     scores(made)
-    pipeline, graph = next(iter(made._places(None, None)))
+    unit = next(iter(made._units(None, None)))
     node = made.task.sound_node(made.select()[0].parameters)
-    found = node.compute(dict(node.params), **pipeline.arguments(graph, node))
+    found = node.compute(dict(node.params), **unit.arguments(node))
     named = [name for name in found["names"] if name]
     assert len(named) == len(set(named)) > 0
-    stems = pipeline.track.part("stems").read()["samples"]
+    stems = unit.opened.part("stems")["samples"]
     row = made.results().rows[0][3]
     for name in named:
         estimate = found["samples"][found["names"].tolist().index(name)]

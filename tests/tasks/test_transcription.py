@@ -67,7 +67,7 @@ def run(task, piece, fit=(), **given):
     """Compute the nodes in order; return the arrays of each by its short name."""
     arrays, nodes = {}, task.nodes(parameters(task, **given))
     for node in nodes:
-        if node.fit_tracks is None:
+        if node.fit is None:
             read = {part: piece[part] for part in node.parts}
             read |= {name: arrays[name] for name in (i.partition(".")[2] for i in node.inputs)}
         else:

@@ -7,18 +7,13 @@ import pytest
 import toy
 from toy import calls, run
 
+from nmfab.base import registry
 from nmfab.base.errors import NmfabError, UsageError
-from nmfab.run import pipeline
+from nmfab.run import track
 from nmfab.run.graph import Graph
-from nmfab.run.pipeline import TrackPipeline
+from nmfab.run.track import Tracks
+from nmfab.run.unit import Unit
 from nmfab.store.files import Place, Store
-
-
-def test_a_rerun_computes_nothing(experiment):
-    made = experiment(rank=[1, 2])
-    assert run(made) == (6, 0, 0)
-    assert run(made) == (0, 6, 0)
-    assert toy.CALLS == []
 
 
 def test_later_settings_are_given_what_earlier_ones_leave(experiment, monkeypatch):
@@ -31,7 +26,7 @@ def test_later_settings_are_given_what_earlier_ones_leave(experiment, monkeypatc
     assert run(made) == (9, 0, 0)
     assert read == []
     made.cache = made.cache.with_name("forgetful")
-    monkeypatch.setattr(pipeline, "KEPT", 0)
+    monkeypatch.setattr(track, "KEPT", 0)
     assert run(made) == (9, 0, 0)
     assert read == ["postprocessing.estimate"] * 6
     assert len(calls("factorize")) == 3
@@ -39,10 +34,9 @@ def test_later_settings_are_given_what_earlier_ones_leave(experiment, monkeypatc
 
 def test_arrays_that_others_are_given_cannot_be_changed(experiment, data):
     made = experiment()
-    graph = Graph(made.task, made.select()[0].parameters)
-    track = TrackPipeline(made.context().store(), made.context().dataset("toy"), "one")
+    (unit, *_), _ = made.units(made.select())
     with pytest.raises(ValueError, match="read-only"):
-        track.get(graph, "features.scale")["V"][0] = 1
+        unit.get("features.scale")["V"][0] = 1
 
 
 def test_loaded_arrays_are_the_caller_s_to_change(experiment):
@@ -101,10 +95,9 @@ def test_a_decoded_artifact_is_not_made_anew_for_each_reader(experiment, monkeyp
     altered(monkeypatch, decode=Factors)
     Factors.made = 0
     made = experiment()
-    graph = Graph(made.task, made.select()[0].parameters)
-    track = TrackPipeline(made.context().store(), made.context().dataset("toy"), "one")
-    first = track.value(graph, "nmf.factorize")
-    assert track.value(graph, "nmf.factorize") is first
+    (unit, *_), _ = made.units(made.select())
+    first = unit.value("nmf.factorize")
+    assert unit.value("nmf.factorize") is first
     assert Factors.made == 1
 
 
@@ -147,13 +140,6 @@ def test_rank_leaves_the_features_alone_and_a_new_modality_is_all_that_runs(expe
     assert {call[1] for call in calls("factorize")} == {3}
 
 
-def test_a_new_track_is_all_that_runs(experiment, data):
-    run(experiment())
-    (data / "four.txt").write_text("1\n")
-    (data / "four.ref").write_text("1\n")
-    assert run(experiment()) == (1, 3, 0)
-
-
 def test_a_corrected_annotation_renews_no_factorization(experiment, data):
     run(experiment())
     (data / "one.ref").write_text("7\n")
@@ -175,31 +161,6 @@ def test_a_new_version_of_a_component_renews_what_uses_it(experiment, monkeypatc
     assert len(calls("scale")) == 3
 
 
-def test_a_failing_setting_spares_the_others_and_leaves_no_artifact(experiment):
-    made = experiment(rank=[1, 13, 99])
-    assert run(made) == (3, 0, 6)
-    reasons = {reason.split(": ", 1)[1] for _, _, _, reason in made.compute().failures}
-    assert reasons == {"rank 13 brings bad luck", "ZeroDivisionError: a fault of the component"}
-    results = made.results()
-    assert len(results.rows) == 3
-    assert {reason.split(": ", 1)[1] for *_, reason in results.missing} == reasons
-    log = (made.cache / "toy" / "nmfab.log").read_text()
-    assert "ZeroDivisionError" in log
-    assert "Traceback" in log
-
-
-def test_a_missing_file_fails_its_track_only(experiment, data):
-    (data / "two.ref").unlink()
-    made = experiment()
-    assert run(made) == (2, 0, 1)
-    assert "two.ref" in made.compute().failures[0][3]
-
-
-def test_fail_fast_stops(experiment):
-    made = experiment(rank=[13])
-    assert run(made, fail_fast=True)[2] == 1
-
-
 def test_settings_share_a_batch_and_give_what_they_give_alone(experiment):
     batched = experiment(init=["random"], seed=[1, 2, 3])
     run(batched)
@@ -212,72 +173,6 @@ def test_settings_share_a_batch_and_give_what_they_give_alone(experiment):
         assert calls("batch") == []
         for row in alone.results().rows:
             assert scores[seed, row[2]] == row[3]
-
-
-def test_one_bad_problem_of_a_batch_spares_the_others(experiment):
-    assert run(experiment(rank=[1, 13, 2])) == (6, 0, 3)
-    assert calls("batch") == [("batch", 3)] * 3
-
-
-def test_processes_compute_what_one_does(experiment):
-    alone, parallel = experiment(rank=[1, 2, 13]), experiment(rank=[1, 2, 13])
-    parallel.cache = parallel.cache.with_name("parallel")
-    run(alone)
-    ticks = []
-    report = parallel.compute(jobs=2, progress=lambda *counts: ticks.append(counts))
-    assert (report.computed, len(report.failures)) == (6, 3)
-    assert ticks[-1] == (9, 6, 0, 3)
-    assert run(parallel) == (0, 6, 3)
-
-    def table(made):
-        return sorted((row[0].text, row[2], row[3]["error"]) for row in made.results().rows)
-
-    assert table(alone) == table(parallel)
-
-
-def test_a_killed_worker_is_one_line(experiment):
-    with pytest.raises(NmfabError, match="a worker process was killed"):
-        experiment(rank=[77]).compute(jobs=2)
-
-
-def test_few_tracks_are_cut_by_settings(experiment):
-    made = experiment(rank=[1, 2, 3, 4], init=["svd", "random"])
-    made.track_choice = 1
-    report = made.compute(jobs=2)
-    assert report.computed == 8
-
-
-def test_a_damaged_artifact_is_computed_again(experiment):
-    made = experiment()
-    run(made)
-    for path in made.cache.rglob("*.h5"):
-        path.write_bytes(path.read_bytes()[:100])
-    report = made.compute()
-    assert report.computed == 3
-    assert any("set aside" in warning for warning in report.warnings)
-    assert run(made) == (0, 3, 0)
-
-
-def test_refresh_computes_a_stage_again(experiment):
-    made = experiment(rank=[1, 2])
-    run(made)
-    assert run(made, refresh="postprocessing") == (6, 0, 0)
-    assert calls("factorize") == []
-    assert len(calls("score")) == 6
-
-
-def test_what_is_learned_over_tracks_is_computed_once(experiment, data):
-    made = experiment(learn=[True], rank=[1, 2])
-    assert run(made) == (6, 0, 0)
-    assert calls("learn") == [("learn", 3)]
-    assert (made.cache / "toy" / "toy" / "_fit").is_dir()
-    assert run(made) == (0, 6, 0)
-    (data / "two.txt").write_text("4\n")
-    assert run(made) == (6, 0, 0)
-    assert calls("learn") == [("learn", 3)]
-    parallel = experiment(learn=[True], rank=[1, 2])
-    parallel.cache = parallel.cache.with_name("parallel")
-    assert parallel.compute(jobs=2).computed == 6
 
 
 def test_results_without_the_dataset(experiment, data):
@@ -310,17 +205,23 @@ def test_provenance_tells_a_stranger_everything(experiment):
     assert {"seconds", "threads", "device", "host", "time", "libraries", "checksum"} <= set(told)
 
 
-def graph(**changes):
-    task = toy.ToyTask()
-    defaults = {name: param.default for name, param in task.params.items()}
-    return Graph(task, {**defaults, **changes})
+@pytest.fixture
+def unit(tmp_path, data):
+    """A function that makes the unit of a track, given parameters that differ from the defaults."""
+    opener = Tracks(Store(tmp_path, "toy"), lambda name: toy.Toy([data.parent]))
+
+    def make(track="one", **changes):
+        task = toy.ToyTask()
+        defaults = {name: param.default for name, param in task.params.items()}
+        return Unit(Graph(task, {**defaults, **changes}), opener, "toy", track)
+
+    return make
 
 
-def test_a_late_parameter_stays_out_of_the_key_at_the_old_value(tmp_path, data):
-    pipeline = TrackPipeline(Store(tmp_path, "toy"), toy.Toy([data.parent]), "one")
-    params = pipeline.recipe(graph(late=7), "features.scale")["params"]
+def test_a_late_parameter_stays_out_of_the_key_at_the_old_value(unit):
+    params = unit(late=7).recipe("features.scale")["params"]
     assert params == {"gain": 1}
-    params = pipeline.recipe(graph(late=3), "features.scale")["params"]
+    params = unit(late=3).recipe("features.scale")["params"]
     assert params == {"gain": 1, "late": 3}
 
 
@@ -335,47 +236,88 @@ def test_a_late_parameter_stays_out_of_the_key_at_the_old_value(tmp_path, data):
         ({"init": "random", "seed": 1}, {"init": "random", "seed": 2}, False),
     ],
 )
-def test_keys(tmp_path, data, first, second, equal):
-    pipeline = TrackPipeline(Store(tmp_path, "toy"), toy.Toy([data.parent]), "one")
-    keys = [pipeline.key(graph(**changes), "metrics.toy") for changes in (first, second)]
+def test_keys(unit, first, second, equal):
+    keys = [unit(**changes).key("metrics.toy") for changes in (first, second)]
     assert (keys[0] == keys[1]) is equal
 
 
-def test_nan_is_no_parameter(tmp_path, data):
-    pipeline = TrackPipeline(Store(tmp_path, "toy"), toy.Toy([data.parent]), "one")
+def test_nan_is_no_parameter(unit):
     with pytest.raises(NmfabError, match="nan"):
-        pipeline.key(graph(gain=float("nan")), "metrics.toy")
+        unit(gain=float("nan")).key("metrics.toy")
 
 
-def test_removal_keeps_what_other_settings_read(experiment):
+def test_scores_tell_why_there_are_none(unit):
+    assert unit().scores() == (None, "not computed")
+    failing = unit(rank=13)
+    with pytest.raises(NmfabError, match="bad luck"):
+        failing.get(failing.target)
+    assert failing.scores() == (None, "nmf.factorize: rank 13 brings bad luck")
+    assert unit(rank=1).scores() == (None, "not computed")
+    done = unit(rank=3)
+    done.get(done.target)
+    assert done.scores() == ({"error": 3.0, "hit": 0.0}, "")
+
+
+def test_a_unit_knows_what_exists_and_how_it_came_to_be(unit):
+    one = unit(rank=3)
+    assert not one.begun
+    assert not one.exists("nmf.factorize")
+    assert one.provenance("nmf.factorize") is None
+    one.get(one.target)
+    assert all(one.exists(name) for name in one.graph.order())
+    told = one.provenance("nmf.factorize")
+    assert told["recipe"] == one.recipe("nmf.factorize")
+    assert (told["dataset"], told["track"], told["batch"]) == ("toy", "one", 1)
+    assert one.path("nmf.factorize").stem == one.key("nmf.factorize")
+    assert not unit("two", rank=3).exists("nmf.factorize")
+
+
+def test_a_table_whose_rows_mix_releases_says_so(experiment, monkeypatch):
+    real = registry.release
     made = experiment(rank=[1, 2])
+    run(made, {"rank": 1})
+    results = made.results({"rank": 1})
+    assert len(results.releases) == 3
+    assert all(row["numpy"] == {real("numpy")} for row in results.releases)
+    (block,) = results.summary().blocks
+    assert block.notes == []
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "release", lambda name: "0.1" if name == "numpy" else real(name))
+        run(made)
+    results = made.results()
+    assert [row["numpy"] for row in results.releases[:3]] == [{real("numpy")}] * 3
+    # features are those of the first run: even the second row alone mixes
+    (block,) = results.summary().blocks
+    assert block.notes == [f"computed with several releases: numpy 0.1 and {real('numpy')}"]
+    (block,) = made.results({"rank": 1}).summary().blocks
+    assert block.notes == []
+
+
+def test_a_batch_is_in_the_provenance_of_each_of_its_problems(experiment):
+    made = experiment(init=["random"], seed=[1, 2, 3])
     run(made)
-    keys = made.removable({"rank": 2})
-    count, freed = made.remove(keys)
-    assert count == 9  # three tracks: factorization, estimate, score
-    assert freed > 0
-    assert run(made) == (3, 3, 0)
-    assert calls("scale") == []
-
-
-def test_track_choice(experiment):
-    made = experiment()
-    made.track_choice = ["two"]
-    assert run(made) == (1, 0, 0)
-    made.track_choice = ["ten"]
-    with pytest.raises(UsageError, match="ten"):
-        made.compute()
-
-
-def test_files_are_looked_for_once_however_many_settings(experiment, monkeypatch):
-    looks, track_ids = [], toy.Toy.track_ids
-
-    def counted(self, needs=()):
-        looks.append(needs)
-        return track_ids(self, needs)
-
-    monkeypatch.setattr(toy.Toy, "track_ids", counted)
-    made = experiment(rank=[1, 2, 3])
     units, _ = made.units(made.select())
-    assert len(units) == 9
-    assert len(looks) == 1
+    assert {unit.provenance("nmf.factorize")["batch"] for unit in units} == {3}
+    assert {unit.provenance("features.scale")["batch"] for unit in units} == {1}
+    seconds = [unit.provenance("nmf.factorize")["seconds"] for unit in units if unit.track == "one"]
+    assert len(set(seconds)) == 1
+    spent = made.compute(refresh="nmf").tally.seconds["nmf.factorize"]
+    units, _ = made.units(made.select())
+    shares = [unit.provenance("nmf.factorize")["seconds"] for unit in units]
+    assert sum(shares) == pytest.approx(spent)
+
+
+def test_tracks_of_an_absent_dataset_are_those_that_have_results(experiment, data):
+    made = experiment()
+    made.track_choice = ["one", "two"]
+    run(made)
+    (data / "learned.txt").write_text("1\n")
+    (data / "learned.ref").write_text("1\n")
+    units, _ = made.units(made.select())
+    made.track_choice = None
+    units, _ = made.units(made.select())
+    next(unit for unit in units if unit.track == "learned").get("features.scale")
+    data.rename(data.with_name("elsewhere"))
+    units, absent = made.units(made.select(), cached=True)
+    assert [unit.track for unit in units] == ["one", "two"]
+    assert absent == {}
