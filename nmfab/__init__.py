@@ -6,9 +6,13 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {  # imported when first asked for, so that `import nmfab` stays light
     "Experiment": "nmfab.experiment",
+    "ALGORITHMS": "nmfab.algorithms",
+    "Factorization": "nmfab.base.kinds",
     "algorithm": "nmfab.algorithms",
     "dataset": "nmfab.datasets",
+    "factorize": "nmfab.algorithms.function",
     "feature": "nmfab.features",
+    "kind": "nmfab.base.kinds",
     "task": "nmfab.tasks",
 }
 __all__ = sorted(_HOMES)

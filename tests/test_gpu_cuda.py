@@ -133,9 +133,9 @@ def test_the_frame_gives_what_it_gives_on_a_cpu(name, pinned, monkeypatch):
     with use_resources(Resources("cuda")):
         found = frame.factorize_batch(settings, V)
     for ours, theirs in zip(found, expected, strict=True):
-        model, wanted = (one["W"] @ one["H"] for one in (ours, theirs))
+        model, wanted = (one.W @ one.H for one in (ours, theirs))
         assert abs(model - wanted).max() < 1e-5 * wanted.max()
-        np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-5)
+        np.testing.assert_allclose(ours.curve["loss"], theirs.curve["loss"], rtol=1e-5)
 
 
 def test_a_job_holds_the_gpu_alone():

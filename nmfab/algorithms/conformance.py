@@ -1,29 +1,39 @@
 """The conformance suite: what holds for every registered algorithm, ours and a user's alike.
 
-Each check is a function of an algorithm and returns what it saw, or raises `Failed`.
+Each check is a function of a `Trial` (an algorithm and an example of the form of V that it takes)
+and returns what it saw, or raises `Failed`. A check that has nothing to look at returns None, and
+is not applicable.
 """
 
+import signal
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmfab.algorithms import frame
-from nmfab.algorithms.contract import ALGORITHMS
+from nmfab.algorithms.contract import ALGORITHMS, Algorithm
+from nmfab.algorithms.examples import example, with_silence, with_zeros
 from nmfab.algorithms.loop import to_host
 from nmfab.base.errors import NmfabError, UsageError
+from nmfab.base.kinds import has, restored, stored
 from nmfab.base.registry import load_plugin, source_file
 
 BETAS = (2, 1, 0, 0.5, 3)
 RANK = 4
 ITERATIONS = 10
+LIMIT = 60  # seconds of one check
 
 
 class Result(NamedTuple):
-    """What one check of one algorithm gave."""
+    """What one check of one algorithm gave; `passed` is None where it is not applicable."""
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str
     algorithm: str
 
@@ -32,13 +42,59 @@ class Failed(Exception):
     """A check that does not hold; its text says what was seen."""
 
 
-def check_file(path):
+@dataclass(frozen=True)
+class Trial:
+    """An algorithm on small synthetic problems of the form that it takes."""
+
+    algorithm: Algorithm
+
+    @property
+    def V(self):
+        """A new example of V: a matrix 24 × 30, or what else the algorithm takes."""
+        return example(self.algorithm.takes)
+
+    def settings(self, **more):
+        """Return one setting per beta that the algorithm accepts."""
+        algorithm = self.algorithm
+        betas = BETAS if algorithm.betas is None else algorithm.betas
+        betas = betas if algorithm.reads_beta else (algorithm.shown_beta,)
+        base = {"algorithm": algorithm.name, "rank": self.rank, "init": "random"}
+        base |= {"stop": ITERATIONS, "dtype": "float64", **more}
+        settings = [base | {"beta": beta} for beta in betas]
+        left = [setting for setting in settings if not self._skipped(setting)]
+        if not left:
+            raise Failed(f"skips every beta tried: {self._skipped(settings[0])}")
+        return left
+
+    def _skipped(self, setting):
+        return frame.skip(setting, forms=(self.algorithm.takes,))
+
+    @cached_property
+    def rank(self):
+        """The rank that is tried: `RANK`, or the one that the model has by its nature."""
+        base = {"algorithm": self.algorithm.name, "init": "random"}
+        for rank in (RANK, 88):
+            if not all(
+                self._skipped({**base, "rank": rank, "beta": beta})
+                for beta in (self.algorithm.betas or BETAS)
+            ):
+                return rank
+        return RANK
+
+    def run(self, setting, V=None, **more):
+        """Return the factorization of an example, or of V."""
+        return frame.factorize(setting, self.V if V is None else V, **more)
+
+
+def check_file(path, limit=LIMIT):
     """Run the suite on the algorithms that a plug-in file registers.
 
     Parameters
     ----------
     path : path
         A Python file.
+    limit : float
+        Seconds that one check may take.
 
     Yields
     ------
@@ -56,79 +112,92 @@ def check_file(path):
     if not brought:
         raise UsageError(f"plug-in {path} registers no algorithm: decorate one with @algorithm")
     for one in brought:
-        yield from check(one)
+        yield from check(one, limit)
 
 
-def check(algorithm):
-    """Run every check that applies to an algorithm on small synthetic problems.
+def check(algorithm, limit=LIMIT):
+    """Run every check on an algorithm.
 
     Yields
     ------
     Result
-        ``passed`` is False where the check does not hold or the algorithm raises.
+        ``passed`` is False where the check does not hold, or the algorithm raises, exits, or takes
+        longer than `limit` seconds; None where there was nothing to check.
     """
+    trial = Trial(algorithm)
     for name, function in CHECKS.items():
         try:
-            detail, passed = function(algorithm), True
+            with _limited(limit):
+                detail = function(trial)
+            passed = None if detail is None else True
         except (Failed, NmfabError) as error:
             detail, passed = str(error), False
+        except SystemExit as error:
+            detail, passed = f"ends the program: SystemExit({error.code!r})", False
         except Exception as error:  # noqa: BLE001 - whatever a user's code raises is its answer
             detail, passed = repr(error), False
-        if detail is not None:
-            yield Result(name, passed, detail, algorithm.name)
+        yield Result(name, passed, detail or "not applicable", algorithm.name)
 
 
-def _problem():
-    rng = np.random.default_rng(0)
-    return rng.random((24, RANK)) @ rng.random((RANK, 30)) + 0.1 * rng.random((24, 30))
+class _TimedOut(BaseException):
+    """Raised inside a check that takes too long; no ``except Exception`` swallows it."""
 
 
-def _settings(algorithm, **more):
-    """Return one setting per beta that the algorithm accepts."""
-    betas = BETAS if algorithm.betas is None else algorithm.betas
-    base = {"algorithm": algorithm.name, "rank": RANK, "init": "random", "stop": ITERATIONS}
-    base |= {"dtype": "float64", **more}
-    settings = [base | {"beta": beta} for beta in betas]
-    left = [setting for setting in settings if not frame.skip(setting, needs=())]
-    if not left:
-        raise Failed(f"skips every beta tried: {frame.skip(settings[0], needs=())}")
-    return left
+@contextmanager
+def _limited(seconds):
+    """Fail what takes longer; nothing is limited where there are no signals (Windows, a thread)."""
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+
+    def late(*_):
+        raise _TimedOut
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _TimedOut:
+        raise Failed(f"takes longer than {seconds:g} s (an endless loop?)") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
-def _model(algorithm, result):
-    """Return W·H, or None for a kind of factorization that is known by its arrays alone."""
-    return result["W"] @ result["H"] if algorithm.kind is None else None
+def _reconstruction(model):
+    """Return the reconstruction as one flat array."""
+    found = model.reconstruction()
+    return (
+        np.concatenate([part.ravel() for part in found.values()])
+        if isinstance(found, dict)
+        else np.asarray(found).ravel()
+    )
 
 
-def _difference(algorithm, first, second):
-    """Return the largest difference of two results relative to the largest entry."""
-    if algorithm.kind is None:
-        pairs = [(first["W"] @ first["H"], second["W"] @ second["H"])]
-    else:
-        skipped = {"loss", "kkt", "iteration", "seconds", "objective", "scale", "stopped", "filled"}
-        pairs = [(first[name], second[name]) for name in first if name not in skipped]
-    return max(np.abs(x - y).max() / max(np.abs(y).max(), 1e-300) for x, y in pairs)
-
-
-def _close(algorithm, first, second, tolerance, what):
-    worst = _difference(algorithm, first, second)
+def _close(first, second, tolerance, what):
+    """Return the largest difference of two models relative to the largest entry, or fail."""
+    x, y = _reconstruction(first), _reconstruction(second)
+    worst = np.abs(x - y).max() / max(np.abs(y).max(), 1e-300)
     if not worst <= tolerance:
         raise Failed(f"{what} differ by {worst:.1e} of the largest entry, more than {tolerance:g}")
     return worst
 
 
-def check_yields(algorithm):
+def check_yields(trial):
     """Drive the generator by hand: what it yields, how often, and that V is left alone."""
-    for setting in _settings(algorithm):
-        loop = frame.prepare([setting], _problem())
+    algorithm = trial.algorithm
+    for setting in trial.settings():
+        loop = frame.prepare([setting], trial.V)
         before = _copied(loop.V)
         own = {"n_iter": ITERATIONS} if algorithm.stops == "self" else {}
         generator = loop.begin(**own)
         count = 0
         for state in generator:
             count += 1
-            loop.pick(state, 0)
-            _check_arrays(algorithm, state)
+            _check_arrays(algorithm, loop.pick(state, 0)[0])
             if count == 3:
                 break
         if count != (1 if algorithm.stops == "self" else 3):
@@ -142,56 +211,68 @@ def _copied(V):
     return [to_host(values) for values in (V.values() if isinstance(V, dict) else [V])]
 
 
-def _check_arrays(algorithm, state):
-    if algorithm.kind is not None:
-        return
-    expected = {"numpy": "numpy", "torch": "torch"}[algorithm.arrays]
-    for name, value in zip("WH", state, strict=False):
+def _check_arrays(algorithm, model):
+    for name, value in model.arrays().items():
         found = type(value).__module__.partition(".")[0]
-        if found != expected:
+        if found != algorithm.arrays:
             raise Failed(f"{name} is of {found}, and arrays={algorithm.arrays!r} is declared")
 
 
-def check_shapes(algorithm):
-    """Check that W is m × rank and H rank × n."""
-    for V in (_problem(), _problem()[:12]):
-        result = frame.factorize(_settings(algorithm)[0], V)
-        if algorithm.kind is not None:
-            continue
-        shapes = result["W"].shape, result["H"].shape
-        if shapes != ((len(V), RANK), (RANK, V.shape[1])):
-            raise Failed(f"V {V.shape}, rank {RANK}: W and H are {shapes[0]} and {shapes[1]}")
-    return f"V of 24 × 30 and 12 × 30, rank {RANK}"
+def check_shapes(trial):
+    """Check the shapes of reconstruction, templates and activations."""
+    V = trial.V
+    smaller = {name: v[:12] for name, v in V.items()} if isinstance(V, dict) else V[:12]
+    for data in (V, smaller):
+        model = trial.run(trial.settings()[0], data)
+        found, wanted = (
+            x if isinstance(x, dict) else {"V": x} for x in (model.reconstruction(), data)
+        )
+        shapes = [{name: np.shape(x) for name, x in one.items()} for one in (found, wanted)]
+        if shapes[0] != shapes[1]:
+            raise Failed(f"V is {shapes[1]}, and its reconstruction {shapes[0]}")
+        if has(type(model), "activations") and len(model.activations()) != trial.rank:
+            raise Failed(f"rank {trial.rank} is wanted: {len(model.activations())} activations")
+        if has(type(model), "templates") and model.templates().shape[1] != trial.rank:
+            raise Failed(f"rank {trial.rank} is wanted: templates {model.templates().shape}")
+    return f"of V and of a smaller one, rank {trial.rank}"
 
 
-def check_nonnegativity(algorithm):
-    """Check that no entry is negative, at any of the checkpoints."""
-    for setting in _settings(algorithm):
-        result = frame.factorize(setting, _problem())
-        if algorithm.kind is None and min(result["W"].min(), result["H"].min()) < 0:
-            raise Failed(f"beta {setting['beta']}: a negative entry")
+def check_nonnegativity(trial):
+    """Check that no entry is negative or complex, at any of the checkpoints."""
+    for setting in trial.settings():
+        model = trial.run(setting)
+        arrays = {"reconstruction": _reconstruction(model)}
+        arrays |= {n: v for n, v in model.arrays().items() if n.split(".")[0] not in model.signed}
+        for name, values in arrays.items():
+            if np.iscomplexobj(values) or not (values >= 0).all():
+                raise Failed(f"{_beta(setting)}: a negative or complex entry in {name}")
     return f"at every checkpoint of {ITERATIONS} iterations"
 
 
-def check_loss(algorithm):
-    """Check that the loss (the algorithm's own, where it yields one) never rises, and falls."""
+def check_loss(trial):
+    """Check that the objective (the divergence, where none is yielded) never rises, and falls."""
     rises = []
-    for setting in _settings(algorithm):
-        curve = _curve(setting)
-        loss = np.array(curve.get("objective", curve["loss"]))
-        worst = max(np.diff(loss) / np.abs(loss[:-1]), default=0)
+    for setting in trial.settings():
+        curve = _curve(trial, setting)
+        values = np.array(curve.get("objective", curve["loss"]))
+        values = values[~np.isnan(values)]
+        worst = max(np.diff(values) / np.abs(values[:-1]), default=0)
         if worst > 1e-9:
-            rises.append(f"beta {setting['beta']}: by {worst:.1e} of its value")
-        if algorithm.kind is None and not curve["loss"][-1] < curve["loss"][0]:
-            raise Failed(f"beta {setting['beta']}: the loss ends where it started, or above")
-    if rises and algorithm.monotone:
+            rises.append(f"{_beta(setting)}: by {worst:.1e} of its value")
+        if not values[-1] < values[0]:
+            raise Failed(f"{_beta(setting)}: the loss ends where it started, or above")
+    if rises and trial.algorithm.monotone:
         raise Failed(f"the loss rises, {'; '.join(rises)} (or declare monotone=False)")
     return f"rises, as declared, {'; '.join(rises)}" if rises else "never rises"
 
 
-def _curve(setting):
+def _beta(setting):
+    return f"beta {setting['beta']}"
+
+
+def _curve(trial, setting):
     """Return the curve of a run that is measured at every iteration."""
-    loop = frame.prepare([setting], _problem())
+    loop = frame.prepare([setting], trial.V)
     loop.due = range(1, ITERATIONS)
     (outcome,) = loop.run()
     if isinstance(outcome, Exception):
@@ -199,78 +280,93 @@ def _curve(setting):
     return outcome.curve
 
 
-def check_nan(algorithm):
-    """Check that a start with zeros in W and H gives neither NaN nor infinity."""
-    if algorithm.start is not None:
+def check_nan(trial):
+    """Check that a start with zeros gives neither NaN nor infinity."""
+    if trial.algorithm.start is not None:
         return None  # its start is its own
-    for setting in _settings(algorithm, init="nndsvd"):
-        frame.factorize(setting, _problem())
+    for setting in trial.settings(init="nndsvd"):
+        if not np.isfinite(_reconstruction(trial.run(setting))).all():
+            raise Failed(f"{_beta(setting)}: NaN or infinity")
     return "none from a start with zeros (nndsvd)"
 
 
-def check_scale(algorithm):
+def check_scale(trial):
     """Check that V times 1e6 and 1e-6 gives the same model, scaled."""
-    for setting in _settings(algorithm):
-        reference = frame.factorize(setting, _problem())
+    power = 2 if trial.algorithm.takes == "mixture" else 1
+    for setting in trial.settings():
+        reference = trial.run(setting)
         for scale in (1e6, 1e-6):
-            result = frame.factorize(setting, scale * _problem())
-            if algorithm.kind is None:
-                result["W"] = result["W"] / scale
-            what = f"beta {setting['beta']}: the models of V and {scale:g} V"
-            _close(algorithm, result, reference, 1e-6, what)
+            V = trial.V
+            V = {n: scale * v for n, v in V.items()} if isinstance(V, dict) else scale * V
+            found = trial.run(setting, V)
+            back = _flat(_reconstruction(found) / scale**power)
+            what = f"{_beta(setting)}: the models of V and {scale:g} V"
+            _close(back, _flat(_reconstruction(reference)), 1e-6, what)
     return "V times 1e6 and 1e-6 give the same model, scaled"
 
 
-def check_zeros(algorithm):
+class _flat:
+    """Numbers in the place of a model."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def reconstruction(self):
+        return self.values
+
+
+def check_zeros(trial):
     """Check that a third of V being zero gives a finite model."""
-    V = _problem()
-    V[np.random.default_rng(1).random(V.shape) < 1 / 3] = 0
-    for setting in _settings(algorithm):
-        frame.factorize(setting, V)
+    for setting in trial.settings():
+        model = trial.run(setting, with_zeros(trial.V))
+        if not np.isfinite(_reconstruction(model)).all():
+            raise Failed(f"{_beta(setting)}: NaN or infinity")
+        if not np.isfinite(model.curve["loss"]).all():
+            raise Failed(f"{_beta(setting)}: an infinite loss")
     return "a third of V zero: finite"
 
 
-def check_silence(algorithm):
-    """Check that a silent column and row of V are silent in the model, and nothing is NaN."""
-    V = _problem()
-    V[:, 5], V[3] = 0, 0
-    for setting in _settings(algorithm):
-        model = _model(algorithm, frame.factorize(setting, V))
-        if model is None:
-            continue
-        level = max(model[:, 5].mean(), model[3].mean()) / model.mean()
-        if level > 0.01:
-            raise Failed(f"beta {setting['beta']}: {level:.0%} of the mean where V is silent")
-    return "a silent column and row stay so"
+def check_silence(trial):
+    """Check that a silent frame and row of V are silent in the model, and nothing is NaN."""
+    V, rows, frames = with_silence(trial.V)
+    for setting in trial.settings():
+        found = trial.run(setting, V).reconstruction()
+        for model in found.values() if isinstance(found, dict) else [found]:
+            level = max(model[:, frames].mean(), model[rows].mean()) / model.mean()
+            if not level <= 0.01:
+                raise Failed(f"{_beta(setting)}: {level:.0%} of the mean where V is silent")
+    return "a silent frame and row stay so"
 
 
-def check_float32(algorithm):
+def check_float32(trial):
     """Check that float32 gives the model of float64 within 1e-3."""
     worst = 0
-    for setting in _settings(algorithm):
-        double = frame.factorize(setting, _problem())
-        single = frame.factorize(setting | {"dtype": "float32"}, _problem())
-        if any(single[name].dtype != np.float32 for name in ("W", "H") if name in single):
-            raise Failed("float32 was asked for, and the factors are something else")
-        what = f"beta {setting['beta']}: float32 and float64"
-        worst = max(worst, _close(algorithm, single, double, 1e-3, what))
+    for setting in trial.settings():
+        double = trial.run(setting)
+        single = trial.run(setting | {"dtype": "float32"})
+        if any(values.dtype.kind == "f" and values.dtype != np.float32
+               for values in single.arrays().values()):  # fmt: skip
+            raise Failed("float32 was asked for, and the arrays are something else")
+        what = f"{_beta(setting)}: float32 and float64"
+        worst = max(worst, _close(single, double, 1e-3, what))
     return f"within {worst:.0e} of float64"
 
 
-def check_same(algorithm):
+def check_same(trial):
     """Check that the same start gives the same end, to the bit."""
-    for setting in _settings(algorithm):
-        first, second = (frame.factorize(setting, _problem()) for _ in range(2))
-        _close(algorithm, first, second, 0, f"beta {setting['beta']}: two runs from one start")
+    for setting in trial.settings():
+        first, second = (trial.run(setting) for _ in range(2))
+        _close(first, second, 0, f"{_beta(setting)}: two runs from one start")
     return "two runs from one start agree to the bit"
 
 
-def check_batches(algorithm):
+def check_batches(trial):
     """Check that settings that share a call give what each gives alone, in float32."""
-    settings = _settings(algorithm, dtype="float32")
-    names = frame.batch_names(settings[0])
+    algorithm = trial.algorithm
     if not algorithm.batch:
         return None
+    settings = trial.settings(dtype="float32")
+    names = frame.batch_names(settings[0])
     if "seed" in names:
         settings = [setting | {"seed": seed} for setting in settings for seed in (0, 1)]
     if "init" in names:
@@ -279,36 +375,73 @@ def check_batches(algorithm):
         value = algorithm.own[name.partition(".")[2]]
         settings += [setting | {name: 2 * value} for setting in settings]
     # called as it is, because the frame turns to single calls where a batch dies
-    frame.prepare([one for one in settings if one["beta"] > 0], _problem()).run()
-    together = frame.factorize_batch(settings, _problem())
+    for outcome in frame.prepare(settings, trial.V).run():
+        if isinstance(outcome, Exception):
+            raise Failed(f"in a batch: {outcome}")
+    together = frame.factorize_batch(settings, trial.V)
     worst = 0
     for setting, result in zip(settings, together, strict=True):
         if isinstance(result, Exception):
             raise Failed(f"in a batch: {result}")
-        alone = frame.factorize(setting, _problem())
-        worst = max(worst, _close(algorithm, result, alone, 1e-5, "batched and single"))
+        worst = max(worst, _close(result, trial.run(setting), 1e-5, "batched and single"))
     return f"{len(settings)} settings in a batch, within {worst:.0e} of each alone"
 
 
-def check_templates(algorithm):
-    """Check that templates held fixed come back unchanged, and H is fitted to them."""
-    if "fixed" not in algorithm.defaults or algorithm.kind is not None:
+def check_templates(trial):
+    """Check that held templates come back unchanged, all or some, and the rest is fitted."""
+    if "fixed" not in trial.algorithm.defaults:
         return None
-    templates = np.random.default_rng(2).random((24, RANK)) + 0.1
-    for setting in _settings(algorithm):
-        loop = frame.prepare([setting], _problem(), templates=templates)
-        start = to_host(loop.factors[0])
-        outcome = loop.run()[0]
-        if isinstance(outcome, Exception):
-            raise outcome
-        if not np.array_equal(outcome.arrays["W"], start):
-            raise Failed("all templates are held, and W changes")
-        if not outcome.curve["loss"][-1] < outcome.curve["loss"][0]:
-            raise Failed("all templates are held, and the loss does not fall")
-    return "held fixed, H is fitted"
+    for setting in trial.settings():
+        name, given = _templates_for(trial, setting)
+        for count in (trial.rank, 2):
+            loop = frame.prepare([setting], trial.V, fixed=given[..., :count])
+            start = to_host(getattr(loop.start, name))[..., :count]
+            outcome = loop.run()[0]
+            if isinstance(outcome, Exception):
+                raise outcome
+            if not np.array_equal(getattr(outcome.model, name)[..., :count], start):
+                raise Failed(f"fixed={count}, and {name} changes there")
+            if not outcome.curve["loss"][-1] < outcome.curve["loss"][0]:
+                raise Failed(f"fixed={count}, and the loss does not fall")
+    return "held unchanged, all and two of them; the rest is fitted"
 
 
-CHECKS = {
+def _templates_for(trial, setting):
+    """Return the field of the model that holds templates, and other templates of its shape."""
+    arrays = trial.run(setting | {"stop": 1}).arrays()
+    wanted = len(trial.V), trial.rank
+    names = [name for name, values in arrays.items() if values.shape[-2:] == wanted]
+    if not names:
+        raise Failed("takes the keyword fixed, and no array of its model has rows of V × rank")
+    return names[0], np.random.default_rng(2).random(arrays[names[0]].shape) + 0.1
+
+
+def check_kind(trial):
+    """Check that components add up, groups are sums of them, and storing changes nothing."""
+    model = trial.run(trial.settings()[0])
+    whole = _reconstruction(model)
+    back = restored(stored(model))
+    _close(back, model, 0, "the model and what is read back of it")
+    if not (has(type(model), "grouped") and has(type(model), "activations")):
+        return "reads back as it was stored"
+    groups = np.arange(model.rank) % 2
+    halves = model.grouped(groups, 2)
+    if isinstance(halves, dict):
+        return "reads back as it was stored"
+    apart = max(np.abs(whole).max(), 1e-300)
+    if np.abs(halves.sum(axis=0).ravel() - whole).max() > 1e-8 * apart:
+        raise Failed("two groups of all components do not add up to the reconstruction")
+    some = slice(3, 11)
+    at_some = halves[..., some] if trial.algorithm.takes == "bars" else halves[:, :, some]
+    if np.abs(model.grouped(groups, 2, frames=some) - at_some).max() > 1e-8 * apart:
+        raise Failed("a group at some frames is not that group at these frames")
+    if np.abs(halves[1].ravel() - sum(model.component(k).ravel() for k in np.flatnonzero(groups))
+              ).max() > 1e-8 * apart:  # fmt: skip
+        raise Failed("a group is not the sum of its components")
+    return "components add up to groups, and groups to the reconstruction; reads back as stored"
+
+
+CHECKS: dict[str, Any] = {
     "yields what it says": check_yields,
     "shapes": check_shapes,
     "nonnegativity": check_nonnegativity,
@@ -316,9 +449,10 @@ CHECKS = {
     "NaN": check_nan,
     "scale of V": check_scale,
     "zeros in V": check_zeros,
-    "silent column": check_silence,
+    "silent frame": check_silence,
     "float32": check_float32,
     "same start, same end": check_same,
     "batches": check_batches,
     "fixed templates": check_templates,
+    "kind": check_kind,
 }

@@ -1,57 +1,20 @@
 """The contract of an algorithm: what its file declares, and nothing about how it is run."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from nmfab.base.errors import UsageError
+from nmfab.base.kinds import Factorization, LowRank
 from nmfab.base.registry import Registry
 
 ALGORITHMS = Registry("algorithm", "nmfab.algorithms")
 
 # Keywords that the frame fills by itself: they are no parameters of the algorithm's own.
 RESERVED = ("beta", "n_iter", "fixed")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What an algorithm's own `start` is given.
-
-    Attributes
-    ----------
-    V : ndarray [shape=(m, n)], or whatever the model takes (a dict of arrays)
-        Divided by its mean, read-only.
-    beta : float
-        The β of the divergence.
-    frequencies : ndarray [shape=(m,)] or None
-        Hz, of V's rows.
-    templates : ndarray [shape=(m, rank)] or None
-        Templates that are held fixed.
-    """
-
-    V: Any
-    beta: float
-    frequencies: Any = None
-    templates: Any = None
-
-
-class Factorization:
-    """What a model that is more than V ≈ W·H yields; a subclass is a dataclass of its arrays.
-
-    `reconstruction` is obligatory. ``templates()`` [shape=(m, rank)], ``activations()``
-    [shape=(rank, n)] and ``component(k)`` are what a task may need besides: the plan leaves out a
-    task that needs one that `kind` (see `algorithm`) does not have.
-    """
-
-    def reconstruction(self):
-        """Return the model's approximation of V, in V's own form."""
-        raise NotImplementedError
-
-    def arrays(self):
-        """Return the named arrays that are stored."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+FORMS = ("matrix", "channels", "bars", "mixture", "views")
 
 
 @dataclass(frozen=True)
@@ -60,16 +23,18 @@ class Algorithm:
 
     name: str
     function: Callable[..., Any]
-    version: int | None
-    arrays: str
-    betas: Sequence[float] | None
-    stops: str
-    batch: Sequence[str]
-    skip: Callable[..., str | None] | None
-    start: Callable[..., Any] | None
-    absent: Mapping[str, Any]
-    kind: type | None = None
+    version: int | None = None
+    gives: type = LowRank
+    takes: str = "matrix"
+    arrays: str = "numpy"
+    betas: Sequence[float] | None = None
+    shown_beta: float | None = None
+    stops: str = "frame"
+    batch: Sequence[str] = ()
+    skip: Callable[..., str | None] | None = None
+    start: Callable[..., Any] | None = None
     monotone: bool = True
+    libraries: Sequence[str] = ()
 
     @cached_property
     def defaults(self):
@@ -82,27 +47,43 @@ class Algorithm:
         """The algorithm's own parameters, each of which can be a factor (``NAME.param``)."""
         return {name: value for name, value in self.defaults.items() if name not in RESERVED}
 
+    @property
+    def plain(self):
+        """Whether the function is given W and H rather than a model."""
+        return self.gives is LowRank
+
+    @property
+    def reads_beta(self):
+        """Whether the setting's beta is read."""
+        return self.shown_beta is None
+
 
 def algorithm(
     name,
     *,
     version=None,
+    gives=LowRank,
+    takes="matrix",
     arrays="numpy",
     betas=None,
+    shown_beta=None,
     stops="frame",
     batch=(),
     skip=None,
     start=None,
-    absent=None,
-    kind=None,
     monotone=True,
+    libraries=(),
 ):
     """Register a generator function as an algorithm.
 
     The function is called ``function(V, W, H, *, beta=..., ...)`` and yields ``W, H`` (or
-    ``W, H, loss``) after each iteration, H having been updated before W. The frame around it draws
-    the start, divides V by its mean, counts, measures, stops and checks. An algorithm that takes
-    the keyword ``fixed`` can hold templates: the first ``fixed`` columns of W stay as given.
+    ``W, H, objective``) after each iteration, H having been updated before W. With a kind of
+    factorization of its own (`gives`) it is called ``function(V, model, *, beta=..., ...)`` and
+    yields the model, or ``(model, objective)``. The frame around it draws the start, divides V by
+    its mean, counts, measures, stops and checks.
+
+    An algorithm that takes the keyword ``fixed`` can be given templates: it then holds those of
+    its first ``fixed`` components, which may be all, and moves the others.
 
     Parameters
     ----------
@@ -111,27 +92,35 @@ def algorithm(
     version : int, optional
         Counts changes that alter results. Without one, the file's source stands in its place, so
         that an edited plug-in runs again.
+    gives : type
+        The kind of factorization that is yielded, a subclass of `nmfab.base.kinds.Factorization`.
+        Every kind but `LowRank`, the plain W·H, needs a `start`.
+    takes : {"matrix", "channels", "bars", "mixture", "views"}
+        The form of V: an m × n matrix; m × n × channels; m × instants × bars; a complex spectrum
+        m × n × channels; several named matrices.
     arrays : {"numpy", "torch"}
-        What V, W and H are; torch tensors lie on the device in use.
+        What V and the model hold; torch tensors lie on the device in use.
     betas : sequence of float, optional
         The values of beta that the algorithm can minimize; any real where None. A function without
-        a keyword ``beta`` must say which.
+        a keyword ``beta`` must say which, or give `shown_beta`.
+    shown_beta : float, optional
+        For a model that reads no beta: the one at which its divergence is shown.
     stops : {"frame", "self"}
         ``"self"``: the function takes the keyword ``n_iter`` and yields once, after that many.
     batch : sequence of str
         Parameters whose settings may share one call: W and H then have a leading dimension, and a
-        batched ``beta`` is an array of that length.
+        batched ``beta`` is an array of that length. For the plain kind alone.
     skip : callable, optional
         ``skip(params)`` returns why a setting cannot be computed, or None.
     start : callable, optional
-        ``start(problem, rank, rng)`` draws a start of the algorithm's own from a `Problem`: a tuple
-        of arrays, given to the function after V. ``init`` is then not read.
-    absent : mapping, optional
-        For keywords introduced later: the value that older artifacts were computed with.
-    kind : type, optional
-        The subclass of `Factorization` that is yielded in the place of W and H.
+        ``start(problem)`` draws a start of the algorithm's own from a
+        `nmfab.algorithms.problem.Problem`: a model of the kind that is given, or a pair W, H. Its
+        seconds count as the algorithm's.
     monotone : bool
-        Whether the loss never rises, which the conformance suite then holds.
+        Whether the objective (the divergence, where none is yielded) never rises, which the
+        conformance suite then holds.
+    libraries : sequence of str
+        Packages whose release decides the result: it is part of the key.
 
     Raises
     ------
@@ -141,31 +130,66 @@ def algorithm(
 
     def register(function):
         declared = Algorithm(
-            name,
-            function,
-            version,
-            arrays,
-            betas,
-            stops,
-            tuple(batch),
-            skip,
-            start,
-            absent or {},
-            kind,
-            monotone,
-        )
-        if arrays not in ("numpy", "torch"):
-            raise UsageError(f"algorithm {name}: arrays is 'numpy' or 'torch', not {arrays!r}")
-        if stops not in ("frame", "self"):
-            raise UsageError(f"algorithm {name}: stops is 'frame' or 'self', not {stops!r}")
-        if betas is None and "beta" not in declared.defaults:
-            raise UsageError(
-                f"algorithm {name}: take beta as a keyword, or say which values it minimizes: "
-                "betas=(2,)"
-            )
-        if stops == "self" and "n_iter" not in declared.defaults:
-            raise UsageError(f"algorithm {name}: stops='self' needs the keyword n_iter")
+            name, function, version, gives, takes, arrays, betas, shown_beta, stops, tuple(batch),
+            skip, start, monotone, tuple(libraries),
+        )  # fmt: skip
+        reason = _contradiction(declared)
+        if reason:
+            raise UsageError(f"algorithm {name}: {reason}")
         ALGORITHMS.add(name, declared)
         return function
 
     return register
+
+
+def _contradiction(declared):
+    """Return how a declaration contradicts the function, or None."""
+    betas = declared.betas is None and declared.shown_beta is None
+    checks = (
+        _signature(declared),
+        declared.arrays not in ("numpy", "torch")
+        and f"arrays is 'numpy' or 'torch', not {declared.arrays!r}",
+        declared.stops not in ("frame", "self")
+        and f"stops is 'frame' or 'self', not {declared.stops!r}",
+        declared.takes not in FORMS
+        and f"takes is one of {', '.join(FORMS)}, not {declared.takes!r}",
+        betas
+        and "beta" not in declared.defaults
+        and "take beta as a keyword, or say which values it minimizes: betas=(2,)",
+        declared.stops == "self"
+        and "n_iter" not in declared.defaults
+        and "stops='self' needs the keyword n_iter",
+        _kind(declared),
+    )
+    return next((reason for reason in checks if reason), None)
+
+
+def _signature(declared):
+    """Return what is wrong with the parameters before the asterisk, or None."""
+    wanted = ("V", "W", "H") if declared.plain else ("V", "model")
+    parameters = inspect.signature(declared.function).parameters.values()
+    positional = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(positional) > len(wanted):
+        more = ", ".join(positional[len(wanted) :])
+        return f"write an asterisk before {more}: f({', '.join(wanted)}, *, {more}=...)"
+    if len(positional) < len(wanted):
+        return f"the function takes {', '.join(wanted)}, then keywords"
+    return None
+
+
+def _kind(declared):
+    """Return what is wrong with the kind of factorization, or None."""
+    gives = declared.gives
+    if not (isinstance(gives, type) and issubclass(gives, Factorization)):
+        return "gives is a subclass of nmfab.base.kinds.Factorization"
+    if not gives.name:
+        return f"make {gives.__name__} known: @kind('NAME') above the dataclass"
+    if not declared.plain and declared.start is None:
+        return f"the kind {gives.name} has no usual start: give start=..."
+    if declared.plain and declared.takes != "matrix" and declared.start is None:
+        return f"V of the form {declared.takes} has no usual start: give start=..."
+    if not declared.plain and declared.batch:
+        return f"the kind {gives.name} cannot share a call: leave out batch"
+    return None

@@ -1,21 +1,24 @@
 """The frame around every algorithm: V checked and scaled, the start drawn, the result scaled back.
 
-V is divided by its mean, because floors and tolerances inside libraries are absolute; W is scaled
-back at the end (H, where W is held fixed). `settings` says what of a setting is read, `loop` runs
-the generator.
+V is divided by its mean (a complex spectrum by its root mean square, each view by its own mean),
+because floors and tolerances inside libraries are absolute; the model is scaled back at the end:
+its templates, or its activations where templates are held. `settings` says what of a setting is
+read, `data` holds V, `loop` runs the generator.
 """
 
 import logging
+from time import perf_counter
 
 import numpy as np
 
-from nmfab.algorithms.contract import ALGORITHMS, Problem
+from nmfab.algorithms.contract import ALGORITHMS
+from nmfab.algorithms.data import Data
 from nmfab.algorithms.init import starting_factors
-from nmfab.algorithms.loop import Loop
+from nmfab.algorithms.loop import Loop, to_host
+from nmfab.algorithms.problem import frequencies_of
 from nmfab.algorithms.settings import (
-    absent,
     batch_names,
-    can_batch,
+    beta_of,
     keywords,
     parameters,
     parse_stop,
@@ -23,14 +26,13 @@ from nmfab.algorithms.settings import (
     versions,
 )
 from nmfab.base.errors import ComputationError, NmfabError
+from nmfab.base.kinds import LowRank
 from nmfab.base.resources import current_resources, hold_device, limit_torch, resolve_device
 
 logger = logging.getLogger("nmfab")
 
 __all__ = [
-    "absent",
     "batch_names",
-    "can_batch",
     "factorize",
     "factorize_batch",
     "parameters",
@@ -40,46 +42,48 @@ __all__ = [
 ]
 
 
-def factorize(params, V, frequencies=None, templates=None):
+def factorize(params, V, view=None, fixed=None, start=None):
     """Factorize V by one setting.
 
     Parameters
     ----------
     params : mapping
         The setting; see `settings.parameters` for what is read.
-    V : ndarray [shape=(m, n)], or whatever an algorithm with its own start takes
-        Nonnegative and finite; a dict of arrays is divided by their common mean.
-    frequencies : ndarray [shape=(m,)], optional
-        Hz of V's rows, for the harmonic start.
-    templates : ndarray [shape=(m, rank)], optional
-        W, held fixed.
+    V : ndarray [shape=(m, n)], or in another form
+        What the algorithm takes (`algorithm`'s ``takes``): nonnegative and finite, complex for a
+        mixture, a dict of matrices for views.
+    view : View, or dict of View, optional
+        How V was made: frequencies (for the harmonic start), times, rate, window, power.
+    fixed : ndarray [shape=(m, k) or (T, m, k)], optional
+        Templates that the first k components hold. Where `params` name a larger rank, the others
+        are free; where they name none, there are no others.
+    start : Factorization, optional
+        The start, on V's scale; `init` and `seed` are then not used.
 
     Returns
     -------
-    dict
-        ``W`` (m × rank) and ``H`` (rank × n) in the dtype asked for, their product on V's scale; or
-        the named arrays of the algorithm's own kind of factorization, which approximate V divided
-        by ``scale``, with W and H besides where the kind has templates and activations.
-        ``iteration``, ``seconds`` (the algorithm's own, without measuring), ``loss`` (the
-        β-divergence from V divided by its mean, summed over entries) and ``kkt``
-        (`divergence.stationarity`) at iterations 0 (the start), 1, 10, 100, then at five in every
-        two decades, and at the end; ``objective`` where the algorithm yields one. ``stopped``: why;
-        ``filled``: components that the start had to draw at random; ``scale``: the mean of V.
+    Factorization
+        Of the kind that the algorithm gives, NumPy arrays in the dtype asked for, on V's scale. Its
+        ``curve`` has ``iteration``, ``seconds`` (the algorithm's own and those of its own start,
+        without measuring), ``loss`` (the β-divergence from V divided by its scale, summed over
+        entries) and ``kkt`` (`nmfab.base.divergence.stationarity`) at iterations 0 (the start), 1,
+        10, 100, then at five in every two decades, and at the end; ``objective`` where the
+        algorithm yields one (NaN at the start).
 
-        A silent V (all zeros) is not iterated on: W is 1 everywhere, or the templates, H is 0.
+        A silent V (all zeros) is not iterated on: the model of it is silent.
 
     Raises
     ------
     ComputationError
         If V cannot be factorized so, or the algorithm gives NaN or negative entries.
     """
-    result = factorize_batch([params], V, frequencies, templates)[0]
+    result = factorize_batch([params], V, view, fixed, start)[0]
     if isinstance(result, Exception):
         raise result
     return result
 
 
-def factorize_batch(settings, V, frequencies=None, templates=None):
+def factorize_batch(settings, V, view=None, fixed=None, start=None):
     """Factorize one V by several settings, in as few calls of the algorithm as can be.
 
     Settings that differ in nothing but what `batch_names` gives share a call, in an order of their
@@ -89,102 +93,61 @@ def factorize_batch(settings, V, frequencies=None, templates=None):
     ----------
     settings : sequence of mapping
         One for each factorization.
-    V, frequencies, templates
+    V, view, fixed, start
         See `factorize`.
 
     Returns
     -------
-    list of dict or NmfabError
-        In the order of `settings`: see `factorize`. A setting that fails spares the others.
+    list of Factorization or NmfabError
+        In the order of `settings`. A setting that fails spares the others.
     """
     results, groups = [None] * len(settings), {}
     prepared = {}
     for i, params in enumerate(settings):
         try:
-            read = parameters(params, templates=templates is not None)
-            _refuse(read, frequencies, templates)
-            if read["dtype"] not in prepared:
-                prepared[read["dtype"]] = _Data(V, read["dtype"], frequencies, templates)
+            held = _held(params, fixed)
+            read = parameters(params, held=held)
+            algorithm = ALGORITHMS[read["algorithm"]]
+            _refuse(read, held, view)
+            form = (algorithm.takes, read["dtype"])
+            if form not in prepared:
+                prepared[form] = Data(V, *form, view=view, fixed=fixed, start=start)
         except NmfabError as error:
             results[i] = error
         else:
-            groups.setdefault(_group(read, templates), []).append((i, read))
+            groups.setdefault(_group(read, held), []).append((i, read, prepared[form]))
     for members in groups.values():
         members.sort(key=lambda member: _order(member[1]))
-        data = prepared[members[0][1]["dtype"]]
-        outcomes = _together(data, [read for _, read in members])
-        for (i, _), outcome in zip(members, outcomes, strict=True):
+        outcomes = _together(members[0][2], [read for _, read, _ in members])
+        for (i, _, _), outcome in zip(members, outcomes, strict=True):
             results[i] = outcome
     return results
 
 
-def _refuse(read, frequencies, templates):
-    reason = skip(
-        read, frequencies=frequencies is not None, templates=templates is not None, needs=()
-    )
+def _held(params, fixed):
+    """Return whether none, some or all templates are held."""
+    if fixed is None:
+        return "none"
+    return "some" if params.get("rank", 0) > np.shape(fixed)[-1] else "all"
+
+
+def _refuse(read, held, view):
+    form = (ALGORITHMS[read["algorithm"]].takes,)
+    reason = skip(read, frequencies=frequencies_of(view) is not None, held=held, forms=form)
     if reason:
         raise ComputationError(reason)
 
 
-def _group(read, templates):
+def _group(read, held):
     """Return what settings that share a call have in common."""
-    names = batch_names(read, templates=templates is not None)
+    names = batch_names(read, held=held)
     common = tuple(sorted((name, str(value)) for name, value in read.items() if name not in names))
     # at and below beta 0 zeros of V are masked: see `nmfab.base.divergence`
-    return common, read["beta"] <= 0, None if names else object()
+    return common, (beta_of(read) or 0) <= 0, None if names else object()
 
 
 def _order(read):
-    return read["beta"], sorted((name, str(value)) for name, value in read.items())
-
-
-class _Data:
-    """V checked, divided by its mean, and what goes with it."""
-
-    def __init__(self, V, dtype, frequencies, templates):
-        arrays = V if isinstance(V, dict) else {"V": V}
-        self.arrays = {name: _checked(name, values, dtype) for name, values in arrays.items()}
-        total = sum(values.sum(dtype=np.float64) for values in self.arrays.values())
-        self.mean = float(total / sum(values.size for values in self.arrays.values()))
-        self.dtype, self.frequencies, self.templates = dtype, frequencies, templates
-        self.is_dict = isinstance(V, dict)
-        if self.mean > 0:
-            # the division in the dtype V came in: a float64 V far from 1 may not fit into float32
-            self.arrays = {name: values / self.mean for name, values in self.arrays.items()}
-        self.arrays = {name: values.astype(dtype) for name, values in self.arrays.items()}
-        self.template_mean = 1.0
-        if templates is not None:
-            self.templates = _checked("templates", templates, dtype)
-            self._check_templates()
-            self.template_mean = float(self.templates.mean(dtype=np.float64))
-
-    def _check_templates(self):
-        rows = len(self.arrays["V"]) if not self.is_dict else None
-        if self.templates.ndim != 2 or len(self.templates) != rows or not self.templates.any():
-            raise ComputationError(
-                f"templates of shape {self.templates.shape} do not fit V of "
-                f"{rows} rows: a matrix (rows × rank) that is not zero is needed"
-            )
-
-    def V(self, beta):
-        """Return V as the algorithm gets it: read-only, one array or a dict."""
-        for values in self.arrays.values():
-            values.flags.writeable = False
-        return self.arrays if self.is_dict else self.arrays["V"]
-
-
-def _checked(name, values, dtype):
-    values = np.asarray(values)
-    if values.dtype.kind not in "fiub" or values.size == 0:
-        raise ComputationError(f"{name} of shape {values.shape}, {values.dtype} is not factorized")
-    if values.dtype.kind != "f":
-        values = values.astype(dtype)
-    least, most = float(values.min()), float(values.max())
-    if not (np.isfinite(least) and np.isfinite(most)):
-        raise ComputationError(f"{name} has NaN or infinite entries: it cannot be factorized")
-    if least < 0:
-        raise ComputationError(f"{name} has negative entries (down to {least:g})")
-    return values
+    return read.get("beta", 0), sorted((name, str(value)) for name, value in read.items())
 
 
 def _together(data, settings):
@@ -200,48 +163,49 @@ def _together(data, settings):
 
 def _call(data, settings):
     algorithm = ALGORITHMS[settings[0]["algorithm"]]
-    if algorithm.start is None:
-        if data.is_dict or data.arrays["V"].ndim != 2:
-            raise ComputationError(f"{algorithm.name} factorizes a matrix, and V is none")
-        if data.mean == 0:
-            return [_silent(data, read) for read in settings]
+    if data.silent:
+        return [_silent(algorithm, data, read) for read in settings]
     on_device = algorithm.arrays == "torch"
     with hold_device(resolve_device(current_resources().device) if on_device else "cpu"):
-        loop, filled = _loop(algorithm, data, settings)
+        loop, starts = _loop(algorithm, data, settings)
         outcomes = loop.run()
     return [
-        outcome if isinstance(outcome, Exception) else _result(algorithm, outcome, data, more)
-        for outcome, more in zip(outcomes, filled, strict=True)
+        outcome if isinstance(outcome, Exception) else _result(outcome, data, start, len(settings))
+        for outcome, start in zip(outcomes, starts, strict=True)
     ]
 
 
 def _loop(algorithm, data, settings):
-    """Return the `Loop` that computes the settings, and how many components each had to fill."""
-    V = data.V(settings[0]["beta"])
-    starts = _starts(algorithm, data, V, settings)
+    """Return the `Loop` that computes the settings, and their starts."""
+    begin = perf_counter()
+    starts = [_start(algorithm, data, read) for read in settings]
+    # a start of the algorithm's own is part of its work
+    seconds = perf_counter() - begin if algorithm.start is not None else 0.0
     batched = len(settings) > 1
     loop = Loop(
         algorithm,
-        _given(algorithm, V),
-        _given(algorithm, _stacked([factors for factors, _ in starts], batched)),
+        _given(algorithm, data.V),
+        _stacked(starts, batched).mapped(lambda array: _given(algorithm, array)),
         _options(algorithm, data, settings),
-        betas=[read["beta"] for read in settings],
+        betas=[beta_of(read) for read in settings],
         stop=parse_stop(settings[0]["stop"]),
         batched=batched,
-        fixed=0 if data.templates is None else data.templates.shape[1],
+        fixed=data.n_fixed,
         ranks=[read.get("rank") for read in settings] if "rank" in algorithm.batch else None,
+        seconds=seconds,
     )
-    return loop, [filled for _, filled in starts]
+    return loop, starts
 
 
-def prepare(settings, V, frequencies=None, templates=None):
+def prepare(settings, V, view=None, fixed=None, start=None):
     """Return the `Loop` of one call of the algorithm, for looking at single iterations.
 
     Arguments are those of `factorize_batch`; the settings must be such that they share a call.
     """
-    read = [parameters(params, templates=templates is not None) for params in settings]
-    data = _Data(V, read[0]["dtype"], frequencies, templates)
-    return _loop(ALGORITHMS[read[0]["algorithm"]], data, read)[0]
+    read = [parameters(params, held=_held(params, fixed)) for params in settings]
+    algorithm = ALGORITHMS[read[0]["algorithm"]]
+    data = Data(V, algorithm.takes, read[0]["dtype"], view=view, fixed=fixed, start=start)
+    return _loop(algorithm, data, read)[0]
 
 
 def _options(algorithm, data, settings):
@@ -252,56 +216,75 @@ def _options(algorithm, data, settings):
         np.array([other[name] for other in each])
         for name, value in each[0].items()
     }  # fmt: skip
-    if data.templates is not None:
-        options["fixed"] = data.templates.shape[1]
+    if data.n_fixed:
+        options["fixed"] = data.n_fixed
     return options
 
 
-def _starts(algorithm, data, V, settings):
-    """Return (factors, filled) for each setting, equal ones drawn once."""
-    drawn, starts = {}, []
-    for read in settings:
-        key = tuple(read.get(name) for name in ("rank", "init", "seed"))
-        key += (read["beta"],) if algorithm.start is not None else ()
-        if key not in drawn:
-            drawn[key] = _start(algorithm, data, V, read)
-        starts.append(drawn[key])
-    return starts
+def _start(algorithm, data, read):
+    """Return the start of one setting: a model in the dtype asked for."""
+    if data.start is not None:
+        model = _given_start(algorithm, data)
+    elif algorithm.start is not None:
+        model = algorithm.start(data.problem(algorithm, read))
+        model = LowRank(*model) if isinstance(model, tuple) else model
+        if not isinstance(model, algorithm.gives):
+            raise ComputationError(
+                f"{algorithm.name} starts from {type(model).__name__}, not "
+                f"{algorithm.gives.__name__}"
+            )
+    else:
+        model = _usual_start(data, read)
+    return model.mapped(data.in_dtype)
 
 
-def _start(algorithm, data, V, read):
-    if algorithm.start is not None:
-        problem = Problem(V, read["beta"], data.frequencies, data.templates)
-        factors = algorithm.start(problem, read["rank"], np.random.default_rng(read["seed"]))
-        return tuple(np.asarray(factor).astype(data.dtype) for factor in factors), 0
-    if data.templates is not None:
-        W = data.templates / data.template_mean
-        H = np.full((W.shape[1], V.shape[1]), 1 / W.shape[1])  # W and V have mean 1: so has W·H
-        return (W.astype(data.dtype), H.astype(data.dtype)), 0
-    W, H, filled = starting_factors(
-        data.arrays["V"],
-        read["rank"],
-        init=read["init"],
-        seed=read.get("seed", 0),
-        frequencies=data.frequencies,
-    )
-    return (W.astype(data.dtype), H.astype(data.dtype)), filled
+def _given_start(algorithm, data):
+    if not isinstance(data.start, algorithm.gives):
+        raise ComputationError(
+            f"{algorithm.name} starts from a factorization of the kind {algorithm.gives.name}, "
+            f"and the start is {type(data.start).__name__}"
+        )
+    return data.start.scaled(data.inverse_factors())
+
+
+def _usual_start(data, read):
+    """Return the shared start of a plain W·H; activations of held templates start constant."""
+    V, held = data.arrays["V"], data.fixed_unit
+    if held is None:
+        W, H, filled = _drawn(V, read["rank"], read, data)
+        model = LowRank(W, H)
+        model.filled = filled
+        return model
+    rank = read.get("rank", held.shape[1])
+    W, filled = held, 0
+    if rank > held.shape[1]:
+        free, _, filled = _drawn(V, rank - held.shape[1], read, data)
+        W = np.hstack([held, free / free.mean()])
+    # W and V have mean 1: so has W·H
+    model = LowRank(W, np.full((rank, V.shape[1]), 1 / rank))
+    model.filled = filled
+    return model
+
+
+def _drawn(V, rank, read, data):
+    options = {"init": read["init"], "seed": read.get("seed", 0)}
+    return starting_factors(V, rank, **options, frequencies=data.frequencies)
 
 
 def _stacked(starts, batched):
-    """Return copies of the factors, with a leading dimension where several share a call.
+    """Return copies of the starts as one, with a leading dimension where several share a call.
 
     Where their ranks differ, components of zeros follow those of the smaller ones.
     """
     if not batched:
-        return tuple(np.array(factor) for factor in starts[0])
+        return starts[0].mapped(np.array)
     stacked = []
-    for factors in zip(*starts, strict=True):
+    for factors in zip(*((start.W, start.H) for start in starts), strict=True):
         largest = np.max([factor.shape for factor in factors], axis=0)
         more = [[(0, most - size) for most, size in zip(largest, factor.shape, strict=True)]
                 for factor in factors]  # fmt: skip
         stacked.append(np.stack([np.pad(*both) for both in zip(factors, more, strict=True)]))
-    return tuple(stacked)
+    return LowRank(*stacked)
 
 
 def _given(algorithm, arrays):
@@ -310,8 +293,6 @@ def _given(algorithm, arrays):
         return arrays
     if isinstance(arrays, dict):
         return {name: _given(algorithm, values) for name, values in arrays.items()}
-    if isinstance(arrays, tuple):
-        return tuple(_given(algorithm, values) for values in arrays)
     import torch
 
     limit_torch()
@@ -322,31 +303,27 @@ def _given(algorithm, arrays):
     return torch.from_numpy(np.array(arrays, order="C")).to(device)
 
 
-def _result(algorithm, outcome, data, filled):
-    arrays = dict(outcome.arrays)
-    if algorithm.kind is None:
-        arrays = {name: values.astype(data.dtype, copy=False) for name, values in arrays.items()}
-        if data.templates is None:
-            arrays["W"] = arrays["W"] * data.mean
-        else:
-            arrays["W"] = data.templates.astype(data.dtype)
-            arrays["H"] = arrays["H"] * (data.mean / data.template_mean)
-    curve = {name: np.array(values) for name, values in outcome.curve.items()}
-    return arrays | curve | {"stopped": outcome.stopped, "filled": filled, "scale": data.mean}
+def _result(outcome, data, start, batch):
+    model = outcome.model.mapped(data.in_dtype).scaled(data.factors(), fixed=data.fixed)
+    model = model.mapped(data.in_dtype)
+    model.curve = {name: np.array(values) for name, values in outcome.curve.items()}
+    model.stopped, model.filled = outcome.stopped, start.filled
+    model.scale, model.batch = data.scale, batch
+    extra = {**(start.extra or {}), **(outcome.model.extra or {})}
+    model.extra = {name: to_host(value) for name, value in extra.items()} or None
+    return model
 
 
-def _silent(data, read):
-    V = data.arrays["V"]
-    W = data.templates
-    if W is None:
-        W = np.ones((V.shape[0], read["rank"]))
-    curve = {name: np.zeros(1) for name in ("loss", "kkt", "seconds")}
-    return {
-        "W": W.astype(data.dtype),
-        "H": np.zeros((W.shape[1], V.shape[1]), dtype=data.dtype),
-        **curve,
-        "iteration": np.zeros(1, dtype=int),
-        "stopped": "silent",
-        "filled": 0,
-        "scale": 0.0,
-    }
+def _silent(algorithm, data, read):
+    """Return a silent model of a silent V."""
+    if algorithm.plain and algorithm.start is None:
+        V, W = data.arrays["V"], data.fixed
+        W = np.ones((V.shape[0], read["rank"])) if W is None else W
+        model = LowRank(W, np.zeros((W.shape[1], V.shape[1]))).mapped(data.in_dtype)
+    else:
+        start = _start(algorithm, data.sounding(), read)
+        model = start.scaled(data.factors(), fixed=data.fixed).mapped(data.in_dtype)
+    model.curve = {name: np.zeros(1) for name in ("loss", "kkt", "seconds")}
+    model.curve["iteration"] = np.zeros(1, dtype=int)
+    model.stopped, model.filled, model.scale, model.extra = "silent", 0, data.scale, None
+    return model

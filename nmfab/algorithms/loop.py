@@ -9,11 +9,11 @@ from time import perf_counter
 
 import numpy as np
 
-from nmfab.algorithms.contract import Factorization
 from nmfab.algorithms.measuring import measure
 from nmfab.algorithms.settings import CAP
 from nmfab.base.divergence import divergence
 from nmfab.base.errors import ComputationError, NmfabError
+from nmfab.base.kinds import Factorization, LowRank
 from nmfab.engine.torch_crew import one_thread
 
 logger = logging.getLogger("nmfab")
@@ -25,16 +25,16 @@ class Outcome:
 
     Attributes
     ----------
-    arrays : dict of ndarray
-        W and H, or the arrays of the algorithm's own kind of factorization.
+    model : Factorization
+        On V divided by its scale.
     curve : dict of list
-        ``iteration``, ``seconds``, ``loss``, ``kkt`` (NaN for a kind of its own) and, where the
-        algorithm yields a loss of its own (one with a penalty, say), ``objective``.
+        ``iteration``, ``seconds``, ``loss``, ``kkt`` (NaN where it is not measured) and, where the
+        algorithm yields one, ``objective`` (NaN at the start).
     stopped : str
         ``"iterations"``, ``"seconds"``, ``"kkt"``, ``"cap"`` or ``"itself"``.
     """
 
-    arrays: dict = field(default_factory=dict)
+    model: Factorization | None = None
     curve: dict = field(default_factory=dict)
     stopped: str = ""
 
@@ -47,8 +47,8 @@ class Loop:
     algorithm : Algorithm
     V : array, or dict of arrays
         What the algorithm receives.
-    factors : tuple of array
-        The start, W and H first, with a leading dimension where `batched`.
+    start : Factorization
+        With a leading dimension where `batched`.
     options : dict
         Keywords for the function.
     betas : sequence of float
@@ -56,32 +56,35 @@ class Loop:
     stop : Stop
     batched : bool
     fixed : int
-        The first `fixed` columns of W are held: the residual looks at the others and at H.
+        The first `fixed` templates are held: the residual looks at the others and at H.
     ranks : list of int, optional
         Where those of a batch may differ: components that follow are padding, and cut off.
+    seconds : float
+        Of the algorithm's own start.
     """
 
     def __init__(
-        self, algorithm, V, factors, options, *,
-        betas, stop, batched=False, fixed=0, ranks=None,
+        self, algorithm, V, start, options, *,
+        betas, stop, batched=False, fixed=0, ranks=None, seconds=0.0,
     ):  # fmt: skip
-        self.algorithm, self.V, self.factors, self.options = algorithm, V, factors, options
+        self.algorithm, self.V, self.start, self.options = algorithm, V, start, options
         self.betas, self.stop, self.batched, self.fixed = betas, stop, batched, fixed
         self.ranks = ranks
         self.due = _checkpoints(stop.kkt is not None)  # iterations to measure at
-        self.seconds = 0.0
+        self.seconds = seconds
         self.outcomes = [Outcome() for _ in betas]
         self.alive = list(range(len(betas)))
-        self.on_gpu = any(getattr(factor, "is_cuda", False) for factor in factors)
+        self.on_gpu = any(getattr(a, "is_cuda", False) for a in start.arrays().values())
+
+    @property
+    def factors(self):
+        """What the function is given after V: W and H, or the model."""
+        return (self.start.W, self.start.H) if self.algorithm.plain else (self.start,)
 
     def run(self):
         """Return, for each problem, its `Outcome` or the ComputationError that ended it."""
-        if self.algorithm.kind is None:
-            self.shapes = [
-                [tuple(factor.shape) for factor in self.pick(self.factors[:2], b)]
-                for b in self.alive
-            ]
-            self._checkpoint(self.factors[:2], 0, "")
+        self.shapes = [_shapes(self.pick(self.start, b)[0]) for b in self.alive]
+        self._checkpoint(self.start, 0, "")
         if self.algorithm.stops == "self":
             self._run_self()
         else:
@@ -162,72 +165,105 @@ class Loop:
         self.seconds += perf_counter() - begin
         for b in list(self.alive):
             try:
-                done = self._measure(b, self.pick(state, b), iteration)
+                model, objective = self.pick(state, b)
+                done = self._measure(b, model, objective, iteration)
             except ComputationError as error:
                 self.outcomes[b] = error
                 self.alive.remove(b)
                 continue
             if reason or (done and iteration):
-                self.outcomes[b].arrays = _on_host(self.pick(state, b))
+                self._report(b, model)
+                self.outcomes[b].model = model.mapped(to_host)
                 # the residual may be reached on the last iteration that is allowed
                 self.outcomes[b].stopped = "kkt" if done else reason
                 self.alive.remove(b)
 
     def pick(self, state, b):
-        """Return problem b's `Factorization`, or its (W, H) or (W, H, loss)."""
-        kind, name = self.algorithm.kind, self.algorithm.name
-        if kind is not None:
-            if not isinstance(state, kind):
-                raise ComputationError(f"{name} yields {type(state).__name__}, not {kind.__name__}")
-            return state
-        if isinstance(state, Factorization):
-            raise ComputationError(f"{name} yields {type(state).__name__}: declare it as kind=")
-        if not isinstance(state, (tuple, list)) or len(state) not in (2, 3):
-            raise ComputationError(f"{name} yields {type(state).__name__}, not W, H or W, H, loss")
-        if not self.batched:
-            return tuple(state)
-        loss = state[2:] if len(state) == 2 or np.ndim(state[2]) == 0 else (state[2][b],)
-        W, H = state[0][b], state[1][b]
-        rank = self.ranks[b] if self.ranks and self.ranks[b] else len(H)
-        return W[:, :rank], H[:rank], *loss
+        """Return problem b's model, and the objective that was yielded with it, or None."""
+        kind, name = self.algorithm.gives, self.algorithm.name
+        model, objective = _unfolded(state, self.algorithm)
+        if not isinstance(model, kind):
+            wanted = "W, H or W, H, objective" if self.algorithm.plain else kind.__name__
+            raise ComputationError(f"{name} yields {type(state).__name__}, not {wanted}")
+        if self.batched:
+            rank = self.ranks[b] if self.ranks and self.ranks[b] else None
+            model = model.problem(b, rank)
+            objective = objective[b] if np.ndim(objective) else objective
+        return model, objective
 
-    def _measure(self, b, model, iteration):
+    def _measure(self, b, model, objective, iteration):
         """Append one point to the curve; tell whether the residual asked for is reached."""
-        if isinstance(model, Factorization):
-            point = {"loss": self._own_loss(model, b, iteration), "kkt": math.nan}
-        else:
-            W, H = model[:2]
-            self._refuse({"W": W, "H": H}, iteration)
-            given = [tuple(W.shape), tuple(H.shape)]
-            if given != self.shapes[b]:
-                raise ComputationError(
-                    f"{self.algorithm.name}: W {given[0]} and H {given[1]} at iteration "
-                    f"{iteration}, expected {self.shapes[b][0]} and {self.shapes[b][1]}"
-                )
-            W, H = _like(self.V, W), _like(self.V, H)
-            loss, kkt = measure(self.V, W, H, self.betas[b], fixed=self.fixed)
-            point = {"loss": loss, "kkt": kkt}
-            if len(model) == 3:
-                point["objective"] = float(model[2])
-        point |= {"iteration": iteration, "seconds": self.seconds}
+        self._refuse(model, iteration)
+        given = _shapes(model)
+        if given != self.shapes[b]:
+            raise ComputationError(
+                f"{self.algorithm.name}: {_told(given)} at iteration {iteration}, expected "
+                f"{_told(self.shapes[b])}"
+            )
+        loss, kkt = self._looked_at(model, self.betas[b], iteration)
+        point = {"iteration": iteration, "seconds": self.seconds, "loss": loss, "kkt": kkt}
+        curve = self.outcomes[b].curve
+        if objective is not None:
+            # the start has no objective: the algorithm has not been asked yet
+            curve.setdefault("objective", [math.nan] * len(curve.get("loss", ())))
+            point["objective"] = float(objective)
         for name, value in point.items():
-            self.outcomes[b].curve.setdefault(name, []).append(value)
-        return self.stop.kkt is not None and point["kkt"] < self.stop.kkt
+            curve.setdefault(name, []).append(value)
+        return self.stop.kkt is not None and kkt < self.stop.kkt
 
-    def _own_loss(self, model, b, iteration):
-        model_of = model.reconstruction()
-        V, model_of = (x if isinstance(x, dict) else {"V": x} for x in (self.V, model_of))
-        self._refuse(model_of, iteration)
-        return sum(divergence(V[name], model_of[name], self.betas[b]) for name in V)
+    def _looked_at(self, model, beta, iteration):
+        """Return the divergence, and the stationarity residual where it can be measured."""
+        if self.algorithm.plain:
+            W, H = _like(self.V, model.W), _like(self.V, model.H)
+            return measure(self.V, W, H, beta, fixed=self.fixed)
+        found = model.reconstruction()
+        found, V = (x if isinstance(x, dict) else {"V": x} for x in (found, self.V))
+        for name, values in found.items():
+            self._refuse_array(f"the reconstruction of {name}", values, iteration)
+        if self.algorithm.takes == "mixture":
+            V = {name: abs(values) ** 2 for name, values in V.items()}
+        return sum(divergence(V[name], found[name], beta) for name in V), math.nan
 
-    def _refuse(self, arrays, iteration):
-        for name, values in arrays.items():
-            least, most = _range(values)  # NaN if any entry is
-            if not (least >= 0 and math.isfinite(most)):
-                what = "a negative entry" if least < 0 else "NaN or infinity"
-                raise ComputationError(
-                    f"{self.algorithm.name}: {what} in {name} at iteration {iteration}"
-                )
+    def _report(self, b, model):
+        """Warn of an end that no user would expect: above the start, or zero where V is not."""
+        curve = self.outcomes[b].curve
+        values = curve.get("objective", curve["loss"])
+        first = next((value for value in values if not math.isnan(value)), math.nan)
+        name, beta = self.algorithm.name, self.betas[b]
+        if values[-1] > first * (1 + 1e-6):
+            logger.warning("%s, beta %g: ended above where it started", name, beta)
+        if self.algorithm.plain and beta <= 1 and self._zeros(model):
+            logger.warning(
+                "%s, beta %g: W·H is 0 where V is not, an infinite divergence that the floor of "
+                "the model hides",
+                name, beta,
+            )  # fmt: skip
+
+    def _zeros(self, model):
+        """Tell whether the model is zero in a row or column of V that is not."""
+        product = model.H.sum(-1), model.W.sum(0)  # of what reaches each component
+        rows = model.W @ product[0].reshape(-1, 1)
+        columns = product[1].reshape(1, -1) @ model.H
+        silent_row = (rows.reshape(-1) == 0) & (self.V.sum(1) > 0)
+        silent_column = (columns.reshape(-1) == 0) & (self.V.sum(0) > 0)
+        return bool(silent_row.any() or silent_column.any())
+
+    def _refuse(self, model, iteration):
+        for name, values in model.arrays().items():
+            field = name.partition(".")[0]
+            self._refuse_array(name, values, iteration, signed=field in model.signed)
+
+    def _refuse_array(self, name, values, iteration, *, signed=False):
+        where = f"in {name} at iteration {iteration}"
+        if _is_complex(values):
+            if not signed:
+                raise ComputationError(f"{self.algorithm.name}: complex entries {where}")
+            values = abs(values)
+        least, most = _range(values)  # NaN if any entry is
+        if not (math.isfinite(least) and math.isfinite(most)):
+            raise ComputationError(f"{self.algorithm.name}: NaN or infinity {where}")
+        if least < 0 and not signed:
+            raise ComputationError(f"{self.algorithm.name}: a negative entry {where}")
 
     def _synchronize(self):
         if self.on_gpu:
@@ -275,15 +311,28 @@ def _like(V, factor):
     return factor.astype(V.dtype) if isinstance(factor, np.ndarray) else factor.to(V.dtype)
 
 
-def _on_host(model):
-    if isinstance(model, Factorization):
-        arrays = dict(model.arrays())
-        for name, method in (("W", "templates"), ("H", "activations")):
-            if name not in arrays and hasattr(model, method):
-                arrays[name] = getattr(model, method)()
-    else:
-        arrays = {"W": model[0], "H": model[1]}
-    return {name: to_host(value) for name, value in arrays.items()}
+def _unfolded(state, algorithm):
+    """Return the model that was yielded and the objective beside it, or None."""
+    if algorithm.plain and isinstance(state, (tuple, list)) and len(state) in (2, 3):
+        if isinstance(state[0], Factorization):
+            return state[0], state[1]
+        return LowRank(*state[:2]), (state[2] if len(state) == 3 else None)
+    if isinstance(state, (tuple, list)) and len(state) == 2:
+        return tuple(state)
+    return state, None
+
+
+def _shapes(model):
+    return {name: tuple(values.shape) for name, values in model.arrays().items()}
+
+
+def _told(shapes):
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+
+
+def _is_complex(values):
+    kind = getattr(values.dtype, "kind", None)  # NumPy's; torch's dtype says it by itself
+    return kind == "c" if kind is not None else values.dtype.is_complex
 
 
 def to_host(value):

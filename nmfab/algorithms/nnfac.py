@@ -16,7 +16,7 @@ def _skip(params):
     return None
 
 
-@algorithm("nnfac_mu", version=2, skip=_skip)
+@algorithm("nnfac_mu", version=2, libraries=("nn_fac",), skip=_skip)
 def nnfac_mu(V, W, H, *, beta=1.0, fixed=0):
     """Multiplicative updates of nn_fac (Févotte and Idier 2011), H before W, no tolerance.
 
@@ -30,7 +30,7 @@ def nnfac_mu(V, W, H, *, beta=1.0, fixed=0):
     return _iterate(V, *raised, "mu", beta, W[:, :fixed].copy())
 
 
-@algorithm("nnfac_hals", version=1, betas=(2,))
+@algorithm("nnfac_hals", version=1, libraries=("nn_fac",), betas=(2,))
 def nnfac_hals(V, W, H, *, fixed=0):
     """HALS of nn_fac (Gillis and Glineur 2012), H before W, no tolerance.
 

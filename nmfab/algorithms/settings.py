@@ -1,13 +1,13 @@
 """What a factorization reads out of a setting: parameters, versions, stop rules, refusals."""
 
-import inspect
 import re
 from dataclasses import dataclass
 
 from nmfab.algorithms import init as starts
 from nmfab.algorithms.contract import ALGORITHMS
 from nmfab.base.errors import UsageError
-from nmfab.base.registry import unknown, version_of
+from nmfab.base.kinds import has
+from nmfab.base.registry import releases, unknown, version_of
 from nmfab.base.values import canonical, same
 
 FRAME_VERSION = 2
@@ -74,21 +74,22 @@ def _number(text):
         return None
 
 
-def parameters(p, *, templates=False):
+def parameters(p, *, held="none"):
     """Return name and value of every parameter that the factorization reads.
 
     Parameters
     ----------
     p : mapping
         Every parameter of the setting; what is missing takes its default.
-    templates : bool
-        W is held fixed: rank, init and seed are then not read (activations start constant).
+    held : {"none", "some", "all"}
+        Whether templates are given and held. Where all are, a plain W·H reads neither rank, init
+        nor seed: its activations start constant.
 
     Returns
     -------
     dict
-        ``algorithm``, ``beta``, ``rank``, ``stop``, ``dtype``; ``init`` unless the algorithm draws
-        its own start; ``seed`` where the start reads it; ``NAME.keyword`` for each parameter of the
+        ``algorithm``, ``stop``, ``dtype``; ``beta`` unless the model has none; ``rank`` and
+        ``init``; ``seed`` where the start reads it; ``NAME.keyword`` for each parameter of the
         algorithm's own.
 
     Raises
@@ -99,14 +100,21 @@ def parameters(p, *, templates=False):
     values = {name: canonical(p.get(name, DEFAULTS[name])) for name in COMMON}
     algorithm = ALGORITHMS[values["algorithm"]]
     _check(values)
-    read = {name: values[name] for name in ("algorithm", "beta", "stop", "dtype")}
-    if algorithm.start is not None:
-        read |= {"rank": values["rank"], "seed": values["seed"]}
-    elif not templates:
-        read |= {"rank": values["rank"], "init": values["init"]}
-        if starts.reads_seed(values["init"]):
+    read = {name: values[name] for name in ("algorithm", "stop", "dtype")}
+    if algorithm.reads_beta:
+        read["beta"] = values["beta"]
+    if held != "all":
+        read["rank"] = values["rank"]
+    if held != "all" or algorithm.start is not None:
+        read["init"] = values["init"]
+        if algorithm.start is not None or starts.reads_seed(values["init"]):
             read["seed"] = values["seed"]
     return read | _own_parameters(algorithm, p)
+
+
+def beta_of(read):
+    """Return the β at which the divergence of a setting is measured."""
+    return read.get("beta", ALGORITHMS[read["algorithm"]].shown_beta)
 
 
 def _check(values):
@@ -134,22 +142,32 @@ def _own_parameters(algorithm, p):
     }
 
 
-def absent(p):
-    """Return, per parameter, the value at which it stays out of the key (`Param.absent`)."""
-    algorithm = ALGORITHMS[p.get("algorithm", DEFAULTS["algorithm"])]
-    return {f"{algorithm.name}.{name}": canonical(v) for name, v in algorithm.absent.items()}
-
-
-def versions(p, *, templates=False):
-    """Return the version of every component that the factorization uses."""
+def versions(p, *, held="none"):
+    """Return the version of every component, and the release of every library, that is used."""
     algorithm = ALGORITHMS[p.get("algorithm", DEFAULTS["algorithm"])]
     used = {f"algorithm.{algorithm.name}": version_of(algorithm), "nmf.frame": FRAME_VERSION}
-    if algorithm.start is None and not templates:
+    used |= kind_version(algorithm.gives)
+    if held != "all" or algorithm.start is not None:
         used["nmf.init"] = starts.VERSION
-    return used
+    return used | releases(algorithm.libraries)
 
 
-def skip(p, *, frequencies=True, templates=False, needs=("templates", "activations")):
+def kind_version(kind):
+    """Return the version of a kind of factorization, for nodes that call its methods."""
+    return {f"kind.{kind.name}": version_of(kind)}
+
+
+def kind_of(p):
+    """Return the kind of factorization that a setting gives."""
+    return ALGORITHMS[p.get("algorithm", DEFAULTS["algorithm"])].gives
+
+
+def form_of(p):
+    """Return the form of V that a setting's algorithm takes."""
+    return ALGORITHMS[p.get("algorithm", DEFAULTS["algorithm"])].takes
+
+
+def skip(p, *, frequencies=True, held="none", forms=("matrix",), needs=()):
     """Return why a setting cannot be computed, or None.
 
     Parameters
@@ -158,33 +176,44 @@ def skip(p, *, frequencies=True, templates=False, needs=("templates", "activatio
         Every parameter of the setting.
     frequencies : bool
         Whether the frequencies of V's rows are known, which the harmonic start needs.
-    templates : bool
-        Whether W is to be held fixed.
+    held : {"none", "some", "all"}
+        See `parameters`.
+    forms : sequence of str
+        The forms of V that the task gives.
     needs : sequence of str
-        Methods that the task needs of an algorithm's own kind of factorization.
+        Methods that the task calls of the factorization.
 
     Raises
     ------
     UsageError
         See `parameters`.
     """
-    read = parameters(p, templates=templates)
+    read = parameters(p, held=held)
     algorithm = ALGORITHMS[read["algorithm"]]
     reasons = (
-        _refused_beta(algorithm, read["beta"]),
+        _refused_beta(algorithm, read),
+        _refused_form(algorithm, forms),
         _refused_start(read, frequencies),
         _refused_stop(algorithm, read["stop"]),
-        _refused_use(algorithm, templates, needs),
+        _refused_use(algorithm, held, needs),
         algorithm.skip(read) if algorithm.skip is not None else None,
     )
     return next((reason for reason in reasons if reason), None)
 
 
-def _refused_beta(algorithm, beta):
-    if algorithm.betas is None or any(same(canonical(b), beta) for b in algorithm.betas):
+def _refused_beta(algorithm, read):
+    if algorithm.betas is None or "beta" not in read:
+        return None
+    if any(same(canonical(b), read["beta"]) for b in algorithm.betas):
         return None
     allowed = " or ".join(str(canonical(value)) for value in algorithm.betas)
     return f"{algorithm.name} minimizes the divergence of beta {allowed} only"
+
+
+def _refused_form(algorithm, forms):
+    if algorithm.takes in forms:
+        return None
+    return f"{algorithm.name} takes V as {algorithm.takes}, and this task gives {', '.join(forms)}"
 
 
 def _refused_start(read, frequencies):
@@ -200,45 +229,47 @@ def _refused_start(read, frequencies):
 
 
 def _refused_stop(algorithm, stop):
-    if algorithm.stops == "frame" or isinstance(stop, int):
+    if isinstance(stop, int):
         return None
-    return f"{algorithm.name} iterates by itself: its stop is a number of iterations"
+    if algorithm.stops == "self":
+        return f"{algorithm.name} iterates by itself: its stop is a number of iterations"
+    if parse_stop(stop).kkt is not None and not algorithm.plain:
+        return (
+            f"the residual of {algorithm.name} cannot be measured: its stop is a number of "
+            "iterations, or seconds"
+        )
+    return None
 
 
-def _refused_use(algorithm, templates, needs):
-    if templates and "fixed" not in algorithm.defaults:
+def _refused_use(algorithm, held, needs):
+    if held != "none" and "fixed" not in algorithm.defaults:
         return f"{algorithm.name} cannot hold templates fixed: it takes no keyword fixed"
-    lacking = [name for name in needs if algorithm.kind and not hasattr(algorithm.kind, name)]
+    lacking = [name for name in needs if not has(algorithm.gives, name)]
     if lacking:
         return f"the factorization that {algorithm.name} yields has no {' and no '.join(lacking)}"
     return None
 
 
-def batch_names(p, *, templates=False):
+def batch_names(p, *, held="none"):
     """Return the parameters whose settings may share one call of the algorithm.
 
     Those that it declares (``NAME.keyword`` for its own), of those that the setting reads. Settings
     timed in seconds share nothing: they would take each other's time.
     """
-    read = parameters(p, templates=templates)
+    read = parameters(p, held=held)
     algorithm = ALGORITHMS[read["algorithm"]]
     if parse_stop(read["stop"]).seconds is not None or algorithm.stops == "self":
         return ()
     names = [f"{algorithm.name}.{n}" if n in algorithm.own else n for n in algorithm.batch]
     # a start that reads no seed may share a call with one that does
-    also = ("seed",) if "init" in names and not templates and algorithm.start is None else ()
+    also = ("seed",) if "init" in names and held != "all" and algorithm.start is None else ()
     return tuple(name for name in names if name in read or name in also)
-
-
-def can_batch(p):
-    """Tell whether the setting can share a call with others; see `batch_names`."""
-    return bool(batch_names(p))
 
 
 def keywords(algorithm, read):
     """Return the keyword arguments that a setting gives to the function."""
     prefix = f"{algorithm.name}."
     given = {name.removeprefix(prefix): v for name, v in read.items() if name.startswith(prefix)}
-    if "beta" in inspect.signature(algorithm.function).parameters:
+    if "beta" in algorithm.defaults:
         given["beta"] = read["beta"]
     return given

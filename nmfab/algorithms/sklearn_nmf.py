@@ -11,7 +11,7 @@ from nmfab.algorithms.sounding import iterations
 EPSILON = np.finfo(np.float32).eps  # scikit-learn's floor of W·H, in float64 too
 
 
-@algorithm("sklearn_mu", version=2)
+@algorithm("sklearn_mu", version=2, libraries=("scikit-learn",))
 def sklearn_mu(V, W, H, *, beta=1.0):
     """Multiplicative updates of scikit-learn (Févotte and Idier 2011), no tolerance.
 
@@ -22,7 +22,7 @@ def sklearn_mu(V, W, H, *, beta=1.0):
     return _iterate(V, W, H, beta, solver="mu", beta_loss=beta)
 
 
-@algorithm("sklearn_cd", version=1, betas=(2,))
+@algorithm("sklearn_cd", version=1, libraries=("scikit-learn",), betas=(2,))
 def sklearn_cd(V, W, H):
     """Coordinate descent of scikit-learn: HALS entry by entry (Cichocki and Phan 2009)."""
     return _iterate(V, W, H, 2, solver="cd")

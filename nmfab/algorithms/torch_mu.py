@@ -21,7 +21,6 @@ def _refused(p):
     arrays="torch",
     batch=("seed", "init", "beta", "rank"),
     skip=_refused,
-    absent={"tf32": False},
 )
 def torch_mu(V, W, H, *, beta=1.0, fixed=0, tf32=False):
     """Multiply H, then W, by (N / P)^γ(β), majorization-minimization (Févotte and Idier 2011).

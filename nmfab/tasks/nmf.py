@@ -1,10 +1,12 @@
-"""The node that factorizes V, shared by the tasks: parameters, batches, fixed templates."""
+"""The node that factorizes V, shared by the tasks: parameters, batches, held templates."""
 
 from functools import partial
 
 from nmfab.algorithms import frame
 from nmfab.algorithms.init import INITS
-from nmfab.algorithms.settings import DEFAULTS, DTYPES
+from nmfab.algorithms.problem import View
+from nmfab.algorithms.settings import DEFAULTS, DTYPES, form_of, kind_of, kind_version
+from nmfab.base.kinds import has, restored, stored
 from nmfab.base.types import Node, Param
 
 NMF_PARAMS = {
@@ -20,66 +22,98 @@ NMF_PARAMS = {
     ),
     "dtype": Param(DEFAULTS["dtype"], "floating point numbers computed with", choices=DTYPES),
 }
+_ABOUT_VIEW = ("frequencies", "times", "sample_rate", "window", "power")
 
 
-def nmf_node(p, *, source, V="V", frequencies=None, templates=None):
-    """Return the node ``nmf.factorize``.
+def nmf_node(p, *, source, V="V", templates=None):
+    """Return the node ``nmf.factorize``, whose readers are given a `Factorization`.
 
     Parameters
     ----------
     p : mapping
         Every parameter of the setting.
     source : str
-        Name of the node whose array `V` is factorized.
+        Name of the node whose array `V` is factorized: a matrix, or a tensor in the form that the
+        algorithm takes. Views are arrays of the names ``V.NAME``. Where `source` gives
+        ``frequencies``, ``times``, ``sample_rate``, ``window`` or ``power`` (``frequencies.NAME``
+        and so on for views), models can ask for them.
     V : str
         Name of that array.
-    frequencies : str, optional
-        Name of `source`'s array of the frequencies (Hz) of V's rows, for the harmonic start.
     templates : str, optional
-        Name of another node, whose array ``W`` is held fixed.
+        Name of another node, whose factorization or array ``W`` has the templates that are held.
 
     Returns
     -------
     Node
-        Its arrays are those that `nmfab.algorithms.frame.factorize` returns.
+        Its arrays are those of `nmfab.base.kinds.stored`.
     """
-    fixed = templates is not None
-    read = frame.parameters(p, templates=fixed)
-    names = (V, frequencies)
+    held = "all" if templates is not None else "none"
+    read = frame.parameters(p, held=held)
     short = tuple(name.partition(".")[2] for name in (source, templates) if name)
-    params = dict(read) if V == "V" else read | {"nmf.V": V}
     return Node(
         name="nmf.factorize",
-        compute=partial(_compute, names, short),
-        params=params,
-        inputs=(source, templates) if fixed else (source,),
-        versions=frame.versions(p, templates=fixed),
-        absent=frame.absent(p),
-        batch=frame.batch_names(p, templates=fixed),
-        compute_batch=partial(_compute_batch, names, short),
+        compute=partial(_compute, V, short),
+        params=dict(read) if V == "V" else read | {"nmf.V": V},
+        inputs=(source, templates) if templates is not None else (source,),
+        versions=frame.versions(p, held=held),
+        batch=frame.batch_names(p, held=held),
+        compute_batch=partial(_compute_batch, V, short),
+        decode=restored,
     )
 
 
-def nmf_skip(p, *, frequencies=None, templates=None, needs=("templates", "activations")):
-    """Return why the setting cannot be factorized, or None; arguments as for `nmf_node`.
+def nmf_skip(
+    p, *, frequencies=False, templates=False, forms=("matrix",), needs=("templates", "activations")
+):
+    """Return why the setting cannot be factorized, or None.
 
-    `needs` names the methods that the task asks of an algorithm's own kind of factorization.
+    Parameters
+    ----------
+    p : mapping
+        Every parameter of the setting.
+    frequencies : bool
+        Whether V's rows have frequencies.
+    templates : bool
+        Whether all templates are held.
+    forms : sequence of str
+        The forms of V that the task gives.
+    needs : sequence of str
+        Methods that the task calls of the factorization.
     """
-    return frame.skip(
-        p, frequencies=frequencies is not None, templates=templates is not None, needs=needs
-    )
+    held = "all" if templates else "none"
+    return frame.skip(p, frequencies=frequencies, held=held, forms=forms, needs=needs)
 
 
-def _compute(names, short, params, **arrays):
-    return frame.factorize(params, *_given(names, short, arrays))
+def kind_has(p, method):
+    """Tell whether the factorization of a setting has a method, such as ``pitches``."""
+    return has(kind_of(p), method)
 
 
-def _compute_batch(names, short, settings, **arrays):
-    return frame.factorize_batch(settings, *_given(names, short, arrays))
+def _compute(V, short, params, **arrays):
+    return stored(frame.factorize(params, *_given(V, short, arrays)))
 
 
-def _given(names, short, arrays):
+def _compute_batch(V, short, settings, **arrays):
+    outcomes = frame.factorize_batch(settings, *_given(V, short, arrays))
+    return [one if isinstance(one, Exception) else stored(one) for one in outcomes]
+
+
+def _given(name, short, arrays):
+    """Return V, how it was made, and the templates that are held."""
     source = arrays[short[0]]
-    frequencies = source[names[1]] if names[1] else None
-    templates = arrays[short[1]]["W"] if len(short) > 1 else None
-    return source[names[0]], frequencies, templates
+    views = [key.removeprefix("V.") for key in source if key.startswith("V.")]
+    if views:
+        V = {view: source[f"V.{view}"] for view in views}
+        about = {view: _view(source, f".{view}") for view in views}
+    else:
+        V, about = source[name], _view(source, "")
+    held = arrays[short[1]] if len(short) > 1 else None
+    return V, about, held["W"] if held is not None else None
+
+
+def _view(source, suffix):
+    found = {name: source.get(f"{name}{suffix}", source.get(name)) for name in _ABOUT_VIEW}
+    return View(**found)
+
+
+__all__ = ["NMF_PARAMS", "form_of", "kind_has", "kind_version", "nmf_node", "nmf_skip"]

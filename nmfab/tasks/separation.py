@@ -154,7 +154,7 @@ class Separation(Task):
         if p["channels"] == "separate" and p["baseline"] == "dictionary":
             return "the dictionary row has shared factors: channels separate is not for it"
         if p["baseline"] == "dictionary":
-            return nmf_skip(p) or nmf_skip(p, templates="nmf.dictionary")
+            return nmf_skip(p) or nmf_skip(p, templates=True)
         return nmf_skip(p)
 
 
@@ -193,7 +193,6 @@ def _dictionary_node(p):
         params=frame.parameters(p) | _given(p, *_EXCERPT, *_TRANSFORM, "power"),
         parts=("stems",),
         versions=frame.versions(p) | _STFT | _OWN,
-        absent=frame.absent(p),
     )
 
 

@@ -78,7 +78,7 @@ def dictionary(params, *, stems):
         rank = params["rank"] // len(active) + (place < params["rank"] % len(active))
         V = spectrogram(samples[index], **options)
         # Templates of unit mean weigh alike in the start of the mixture's activations.
-        W = frame.factorize(params | {"rank": rank}, V)["W"]
+        W = frame.factorize(params | {"rank": rank}, V).templates()
         mean = W.mean(axis=0)
         templates.append(W / np.where(mean > 0, mean, 1))
         groups += [index] * rank
@@ -117,7 +117,9 @@ def oracle_grouping(params, *, stems, factorize, factorize_right=None):
 
 
 def _pairs(*factorizations):
-    return [(found["W"], found["H"]) for found in factorizations if found is not None]
+    return [
+        (found.templates(), found.activations()) for found in factorizations if found is not None
+    ]
 
 
 def estimates(params, samples, stems, *, grouping=None, dictionary=None, **factorizations):

@@ -310,7 +310,9 @@ def _cbm_node(*, compute, params, inputs, similarity_version=None):
 
 
 def _segments_of_activations(params, *, factorize, bars):
-    H = similarity.scaled_activations(factorize["W"], factorize["H"], params["scale"])
+    H = similarity.scaled_activations(
+        factorize.templates(), factorize.activations(), params["scale"]
+    )
     return _matched(params, similarity.similarity(H.T, params["similarity"]), bars)
 
 

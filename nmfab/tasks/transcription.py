@@ -8,6 +8,7 @@ import numpy as np
 from nmfab.algorithms import isolated
 from nmfab.algorithms.init import VERSION as TEMPLATES_VERSION
 from nmfab.algorithms.init import harmonic_templates
+from nmfab.base.kinds import LowRank, restored, stored
 from nmfab.base.spectrum import RESAMPLER, frame_count, magnitudes, resample, to_mono
 from nmfab.base.types import Node, Param
 from nmfab.metrics import transcription as scoring
@@ -22,7 +23,7 @@ _SOUND_RATE = 22050  # Hz, of notes played back
 _STFT = ("sample_rate", "window", "n_fft", "hop", "power", "excerpt")
 _NOTES = ("power", "thresholding", "average", "gap", "shortest")
 _PITCH = ("fixed", "autocorrelation", "harmonic", "oracle")
-_NMF = {"source": "features.stft", "frequencies": "frequencies"}
+_NMF = {"source": "features.stft"}
 
 
 @task("transcription", version=1)
@@ -133,8 +134,8 @@ class Transcription(Task):
         if p["baseline"] is not None:
             return None
         if p["dictionary"] is not None:
-            return nmf_skip(p, templates="nmf.dictionary")
-        reason = nmf_skip(p, frequencies=_NMF["frequencies"])
+            return nmf_skip(p, templates=True)
+        reason = nmf_skip(p, frequencies=True)
         if reason is None and p["pitch"] == "fixed":
             harmonic = nmf_node(p, **_NMF).params.get("init") == "harmonic"
             reason = None if harmonic else "pitch fixed goes with the templates of init harmonic"
@@ -176,12 +177,13 @@ def _salience_node():
         params={"baseline": "salience"},
         inputs=("features.stft",),
         versions={"nmf.init": TEMPLATES_VERSION},
+        decode=restored,
     )
 
 
 def _salience(params, *, stft):
     W = naming.unit_columns(harmonic_templates(stft["frequencies"]))[0].astype(stft["V"].dtype)
-    return {"W": W, "H": W.T @ stft["V"]}
+    return stored(LowRank(W, W.T @ stft["V"]))
 
 
 def _dictionary_node(p):
@@ -251,7 +253,7 @@ def _learned_pitches(params, *, dictionary):
 
 def _fixed_pitches(params, **factors):
     (given,) = factors.values()
-    return {"pitches": naming.fixed_pitches(given["W"].shape[1])}
+    return {"pitches": naming.fixed_pitches(given.rank)}
 
 
 def _autocorrelation_pitches(params, *, stft, factorize):
@@ -259,7 +261,7 @@ def _autocorrelation_pitches(params, *, stft, factorize):
     n_fft = 2 * (len(frequencies) - 1)
     rate = float(frequencies[1]) * n_fft
     found = naming.autocorrelation_pitches(
-        factorize["W"], sample_rate=rate, n_fft=n_fft, power=params["power"]
+        factorize.templates(), sample_rate=rate, n_fft=n_fft, power=params["power"]
     )
     return {"pitches": found}
 
@@ -267,11 +269,11 @@ def _autocorrelation_pitches(params, *, stft, factorize):
 def _harmonic_pitches(params, *, stft, factorize):
     templates = harmonic_templates(stft["frequencies"])
     pitches = naming.fixed_pitches(templates.shape[1])
-    return {"pitches": naming.harmonic_pitches(factorize["W"], templates, pitches)}
+    return {"pitches": naming.harmonic_pitches(factorize.templates(), templates, pitches)}
 
 
 def _oracle_pitches(params, *, stft, factorize, notes):
-    H = factorize["H"]
+    H = factorize.activations()
     intervals = np.column_stack([notes["onsets"], notes["offsets"]])
     times = np.arange(H.shape[1]) * float(stft["step"])
     return {"pitches": naming.oracle_pitches(H, intervals, notes["pitches"], times)}
@@ -315,7 +317,9 @@ def _estimate_by_oracle(params, *, stft, pitches, notes, **factors):
 def _activity(params, stft, pitches, factors):
     """Return options of the detection, activations as magnitudes, and their pitches."""
     (given,) = factors.values()
-    activity, names = noting.merge_pitches(given["W"], given["H"], pitches["pitches"])
+    activity, names = noting.merge_pitches(
+        given.templates(), given.activations(), pitches["pitches"]
+    )
     options = dict(params) | {"step": float(stft["step"])}
     return options, activity ** (1 / options.pop("power")), names
 

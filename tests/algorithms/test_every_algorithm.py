@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import nnls
 
 from nmfab.algorithms import ALGORITHMS, frame
+from nmfab.algorithms.problem import View
 from nmfab.base.errors import ComputationError
 
 MU = ["nnfac_mu", "sklearn_mu", "torch_mu"]
@@ -36,7 +37,7 @@ def run(name, V, **more):
 
 
 def model(result):
-    return result["W"] @ result["H"]
+    return result.W @ result.H
 
 
 def apart(first, second):
@@ -101,7 +102,7 @@ def test_hals_with_many_inner_passes_is_that_of_nn_fac(V):
 @pytest.mark.parametrize(("name", "beta"), pairs(-0.5, 0, 0.5, 1, 1.5, 2, 3))
 @pytest.mark.parametrize("start", ["random", "nndsvda"])
 def test_loss_never_rises(V, name, beta, start):
-    loss = run(name, V, beta=beta, init=start)["loss"]
+    loss = run(name, V, beta=beta, init=start).curve["loss"]
     assert (np.diff(loss) <= 1e-12 * loss[:-1]).all()
     assert loss[-1] < 0.9 * loss[0]
 
@@ -111,7 +112,7 @@ def test_loss_never_rises(V, name, beta, start):
      ("torch_hals", 2), ("torch_ahals", 2)],
 )  # fmt: skip
 def test_stationarity_falls_towards_zero(V, name, beta):
-    kkt = run(name, V, beta=beta, stop=3000)["kkt"]
+    kkt = run(name, V, beta=beta, stop=3000).curve["kkt"]
     assert kkt[-1] < 1e-3 * kkt[0]
 
 
@@ -122,8 +123,8 @@ def test_scale_of_V_scales_the_model_and_nothing_else(V, name, scale):
     for beta in betas:
         reference, scaled = run(name, V, beta=beta), run(name, scale * V, beta=beta)
         np.testing.assert_allclose(model(scaled), scale * model(reference), rtol=1e-8)
-        np.testing.assert_allclose(scaled["loss"], reference["loss"], rtol=1e-8)
-        assert scaled["scale"] == pytest.approx(scale * V.mean())
+        np.testing.assert_allclose(scaled.curve["loss"], reference.curve["loss"], rtol=1e-8)
+        assert scaled.scale == pytest.approx(scale * V.mean())
 
 
 @pytest.mark.parametrize(("name", "beta"), pairs(0, 1, 2))
@@ -154,10 +155,10 @@ def test_the_loss_is_the_divergence_where_V_sounds(V, name, beta):
     V[np.random.default_rng(3).random(V.shape) < 0.2] = 0
     V[4], V[:, 9] = 0, 0
     results = [run(name, V, beta=beta, stop=stop) for stop in (5, 50, 200)]
-    losses = [result["loss"][-1] for result in results]
+    losses = [result.curve["loss"][-1] for result in results]
     assert losses == pytest.approx([sounding_divergence(V, r, beta) for r in results], rel=1e-8)
     assert losses == sorted(losses, reverse=True)
-    assert losses[-1] < 0.7 * results[0]["loss"][0]
+    assert losses[-1] < 0.7 * results[0].curve["loss"][0]
     found = model(results[-1])
     assert found[4].max() == found[:, 9].max() == 0
     assert found[(V > 0) | (np.add.outer(V.any(1), V.any(0)) == 2)].min() > 0
@@ -165,7 +166,7 @@ def test_the_loss_is_the_divergence_where_V_sounds(V, name, beta):
 
 def test_libraries_without_a_mask_come_as_low_as_those_that_have_one(V):
     V[np.random.default_rng(3).random(V.shape) < 0.1] = 0
-    curves = [run(name, V, beta=0, stop=150)["loss"] for name in MU]
+    curves = [run(name, V, beta=0, stop=150).curve["loss"] for name in MU]
     ends = [curve[-1] for curve in curves]
     assert max(ends) - min(ends) < 0.01 * curves[0][0]
 
@@ -191,16 +192,16 @@ def test_zeros_of_the_start_stay_in_torch_mu(V):
     zero = (loop.factors[0] == 0).numpy()
     assert zero.any()
     outcome = loop.run()[0]
-    np.testing.assert_array_equal(outcome.arrays["W"][zero], 0)
+    np.testing.assert_array_equal(outcome.model.W[zero], 0)
 
 
 @pytest.mark.parametrize("name", [*MU, *LEAST_SQUARES])
 def test_float32_is_float64_rounded(V, name):
     for beta in (2,) if name in LEAST_SQUARES else (0, 0.5, 1, 2, 3):
         single, double = (run(name, V, beta=beta, dtype=d) for d in ("float32", "float64"))
-        assert single["W"].dtype == single["H"].dtype == np.float32
+        assert single.W.dtype == single.H.dtype == np.float32
         assert apart(single, double) < 1e-4
-        np.testing.assert_allclose(single["loss"][-1], double["loss"][-1], rtol=1e-3)
+        np.testing.assert_allclose(single.curve["loss"][-1], double.curve["loss"][-1], rtol=1e-3)
 
 
 def test_a_batch_gives_what_each_gives_alone(V):
@@ -214,7 +215,7 @@ def test_a_batch_gives_what_each_gives_alone(V):
     for setting, result in zip(settings, together, strict=True):
         alone = frame.factorize(setting, V)
         assert apart(result, alone) < 1e-5, setting
-        np.testing.assert_array_equal(result["iteration"], alone["iteration"])
+        np.testing.assert_array_equal(result.curve["iteration"], alone.curve["iteration"])
 
 
 def test_hals_batches_too(V):
@@ -230,11 +231,11 @@ def test_hals_batches_too(V):
 def test_fixed_templates_leave_a_convex_problem_that_is_solved(V, name):
     templates = 1e-6 * np.random.default_rng(5).random((30, 4))
     setting = {"algorithm": name, "beta": 2, "stop": 3000, "dtype": "float64"}
-    result = frame.factorize(setting, V, templates=templates)
-    np.testing.assert_array_equal(result["W"], templates)
+    result = frame.factorize(setting, V, fixed=templates)
+    np.testing.assert_array_equal(result.W, templates)
     expected = np.stack([templates @ nnls(templates, column)[0] for column in V.T], axis=1)
     np.testing.assert_allclose(model(result), expected, atol=1e-3 * V.max())
-    assert result["kkt"][-1] < 1e-3
+    assert result.curve["kkt"][-1] < 1e-3
 
 
 @pytest.mark.parametrize("beta", [0, 0.5, 1, 2, 3])
@@ -278,7 +279,7 @@ def test_what_cannot_be_minimized_is_refused_with_the_reason():
 
 def test_scikit_learn_cannot_hold_templates(V):
     with pytest.raises(ComputationError, match="no keyword fixed"):
-        frame.factorize({"algorithm": "sklearn_mu"}, V, templates=np.ones((30, 2)))
+        frame.factorize({"algorithm": "sklearn_mu"}, V, fixed=np.ones((30, 2)))
 
 
 def test_harmonic_start_runs_where_the_lowest_bins_are_in_no_template():
@@ -287,7 +288,7 @@ def test_harmonic_start_runs_where_the_lowest_bins_are_in_no_template():
     for name in MU:
         for beta in (0, 1, 2):
             p = {"algorithm": name, "beta": beta, "rank": 88, "init": "harmonic", "stop": 10}
-            result = frame.factorize(p, V, frequencies=frequencies)
+            result = frame.factorize(p, V, View(frequencies))
             assert np.isfinite(model(result)).all(), (name, beta)
 
 

@@ -42,23 +42,23 @@ def test_iterations_are_counted(V, register):
     register(counting)
     result = frame.factorize({"algorithm": "mine", "beta": 2, "stop": 37}, V)
     assert next(seen) == 37
-    assert result["stopped"] == "iterations"
-    assert result["iteration"].tolist() == [0, 1, 10, 37]
-    assert len(result["iteration"]) == len(result["loss"]) == len(result["kkt"])
-    assert (np.diff(result["iteration"]) > 0).all()
-    assert (np.diff(result["seconds"]) >= 0).all()
+    assert result.stopped == "iterations"
+    assert result.curve["iteration"].tolist() == [0, 1, 10, 37]
+    assert len(result.curve["iteration"]) == len(result.curve["loss"]) == len(result.curve["kkt"])
+    assert (np.diff(result.curve["iteration"]) > 0).all()
+    assert (np.diff(result.curve["seconds"]) >= 0).all()
 
 
 def test_the_curve_is_that_of_the_same_run_stopped_earlier(V):
     long, short = (frame.factorize({"stop": n}, V) for n in (100, 10))
-    np.testing.assert_array_equal(long["iteration"][:3], short["iteration"][:3])
-    np.testing.assert_array_equal(long["loss"][:3], short["loss"][:3])
+    np.testing.assert_array_equal(long.curve["iteration"][:3], short.curve["iteration"][:3])
+    np.testing.assert_array_equal(long.curve["loss"][:3], short.curve["loss"][:3])
 
 
 def test_the_residual_stops_it(V):
     result = frame.factorize({"stop": "kkt<1e-2"}, V)
-    assert result["stopped"] == "kkt"
-    assert result["kkt"][-1] < 1e-2 <= result["kkt"][-2]
+    assert result.stopped == "kkt"
+    assert result.curve["kkt"][-1] < 1e-2 <= result.curve["kkt"][-2]
 
 
 def test_a_residual_that_is_not_reached_ends_at_the_cap_and_says_so(
@@ -68,7 +68,7 @@ def test_a_residual_that_is_not_reached_ends_at_the_cap_and_says_so(
     register(idle)
     with caplog.at_level(logging.WARNING, logger="nmfab"):
         result = frame.factorize({"algorithm": "mine", "beta": 2, "stop": "kkt<1e-9"}, V)
-    assert (result["stopped"], result["iteration"][-1]) == ("cap", 50)
+    assert (result.stopped, result.curve["iteration"][-1]) == ("cap", 50)
     assert "not at its stop after" in caplog.text
 
 
@@ -77,8 +77,8 @@ def test_seconds_stop_it_whatever_the_measuring_takes(V, register, monkeypatch):
     monkeypatch.setattr("nmfab.algorithms.loop.perf_counter", lambda: next(clock))
     register(idle)
     result = frame.factorize({"algorithm": "mine", "beta": 2, "stop": "10s"}, V)
-    assert result["stopped"] == "seconds"
-    assert 10 <= result["seconds"][-1] < 10.6
+    assert result.stopped == "seconds"
+    assert 10 <= result.curve["seconds"][-1] < 10.6
 
 
 def test_an_algorithm_may_end_by_itself(V, register):
@@ -88,7 +88,7 @@ def test_an_algorithm_may_end_by_itself(V, register):
 
     register(short)
     result = frame.factorize({"algorithm": "mine", "beta": 2}, V)
-    assert (result["stopped"], result["iteration"][-1]) == ("itself", 5)
+    assert (result.stopped, result.curve["iteration"][-1]) == ("itself", 5)
 
 
 def test_a_library_that_iterates_by_itself_is_told_how_often(V, register):
@@ -101,7 +101,7 @@ def test_a_library_that_iterates_by_itself_is_told_how_often(V, register):
     register(library, stops="self")
     result = frame.factorize({"algorithm": "mine", "beta": 2, "stop": 33}, V)
     assert told == [33]
-    assert result["iteration"].tolist() == [0, 33]
+    assert result.curve["iteration"].tolist() == [0, 33]
     reason = frame.skip({"algorithm": "mine", "beta": 2, "stop": "10s"})
     assert reason == "mine iterates by itself: its stop is a number of iterations"
     assert frame.parameters({"algorithm": "mine", "beta": 2}).keys().isdisjoint({"mine.n_iter"})
@@ -114,8 +114,9 @@ def test_a_loss_of_the_algorithms_own_is_kept_beside_ours(V, register):
 
     register(penalized)
     result = frame.factorize({"algorithm": "mine", "beta": 2, "stop": 3}, V)
-    assert result["objective"].tolist() == [100, 98]
-    assert result["loss"][-1] != 98
+    np.testing.assert_array_equal(result.curve["objective"], [np.nan, 100, 98])
+    assert len(result.curve["objective"]) == len(result.curve["iteration"])
+    assert result.curve["loss"][-1] != 98
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_whatever_an_algorithm_raises_names_it(V, register):
         (lambda V: V - 1, "negative entries"),
         (lambda V: V[:, :0], "is not factorized"),
         (lambda V: V * 1j, "is not factorized"),
-        (lambda V: V[0], "and V is none"),
+        (lambda V: V[0], "does not fit the form matrix"),
     ],
 )
 def test_a_V_that_cannot_be_factorized(V, spoil, message):
@@ -164,11 +165,11 @@ def test_a_V_that_cannot_be_factorized(V, spoil, message):
 @pytest.mark.parametrize("beta", [-1, 0, 1, 2])
 def test_a_silent_V_has_a_silent_model(beta):
     result = frame.factorize({"beta": beta, "rank": 3}, np.zeros((4, 5)))
-    np.testing.assert_array_equal(result["W"], np.ones((4, 3)))
-    np.testing.assert_array_equal(result["H"], np.zeros((3, 5)))
-    assert (result["stopped"], result["loss"][-1], result["kkt"][-1]) == ("silent", 0, 0)
-    fixed = frame.factorize({"beta": beta}, np.zeros((4, 5)), templates=np.full((4, 2), 3.0))
-    np.testing.assert_array_equal(fixed["W"], np.full((4, 2), 3.0))
+    np.testing.assert_array_equal(result.W, np.ones((4, 3)))
+    np.testing.assert_array_equal(result.H, np.zeros((3, 5)))
+    assert (result.stopped, result.curve["loss"][-1], result.curve["kkt"][-1]) == ("silent", 0, 0)
+    fixed = frame.factorize({"beta": beta}, np.zeros((4, 5)), fixed=np.full((4, 2), 3.0))
+    np.testing.assert_array_equal(fixed.W, np.full((4, 2), 3.0))
 
 
 def test_V_is_left_alone_and_whole_numbers_are_taken(V):
@@ -176,19 +177,19 @@ def test_V_is_left_alone_and_whole_numbers_are_taken(V):
     frame.factorize({}, V)
     np.testing.assert_array_equal(V, before)
     whole = np.arange(1, 21).reshape(4, 5)
-    assert frame.factorize({"rank": 2}, whole)["loss"][-1] < 1
+    assert frame.factorize({"rank": 2}, whole).curve["loss"][-1] < 1
 
 
 def test_float64_far_from_1_fits_into_float32(V):
     result = frame.factorize({"beta": 2, "stop": 20}, V * 1e30)
-    assert np.isfinite(result["loss"]).all()
-    assert np.isfinite(result["W"]).all()
+    assert np.isfinite(result.curve["loss"]).all()
+    assert np.isfinite(result.W).all()
 
 
 def test_fixed_templates_of_the_wrong_height(V):
     with pytest.raises(ComputationError, match="do not fit V of 20 rows"):
-        frame.factorize({}, V, templates=np.ones((19, 3)))
+        frame.factorize({}, V, fixed=np.ones((19, 3)))
 
 
 def test_more_components_than_V_allows_are_said_in_the_result(V):
-    assert frame.factorize({"rank": 23, "stop": 5}, V)["filled"] == 3
+    assert frame.factorize({"rank": 23, "stop": 5}, V).filled == 3

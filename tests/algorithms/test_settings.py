@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nmfab.algorithms import ALGORITHMS, algorithm, frame
+from nmfab.algorithms import init as starts
 from nmfab.algorithms import settings as of_settings
 from nmfab.algorithms.settings import Stop, parse_stop
 from nmfab.base.errors import UsageError
@@ -39,7 +40,7 @@ def test_a_setting_reads_what_its_start_and_algorithm_need_and_no_more():
     hals = frame.parameters({"algorithm": "torch_hals", "beta": 2.0})
     assert hals["torch_hals.inner"] == 1
     assert hals["beta"] == 2
-    fixed = frame.parameters({"init": "random"}, templates=True)
+    fixed = frame.parameters({"init": "random"}, held="all")
     assert not {"rank", "init", "seed"} & set(fixed)
 
 
@@ -75,14 +76,22 @@ def test_other_algorithms_parameters_may_stand_in_the_setting():
     assert "torch_hals.inner" not in frame.parameters({"torch_hals.inner": 4})
 
 
-def test_versions_and_absent_values(register):
-    def later(V, W, H, *, new=3):
+def test_versions_name_the_kind_and_the_libraries(register, monkeypatch):
+    def mine(V, W, H):
         yield W, H
 
-    register(later, absent={"new": 1})
-    assert frame.absent({"algorithm": "mine"}) == {"mine.new": 1}
-    assert frame.versions({"algorithm": "mine"})["algorithm.mine"].startswith("source ")
-    assert frame.versions({}) == {"algorithm.torch_mu": 1, "nmf.frame": 1, "nmf.init": 1}
+    register(mine, libraries=("numpy",))
+    monkeypatch.setattr("nmfab.base.registry.release", lambda name: f"{name} 9")
+    found = frame.versions({"algorithm": "mine"})
+    assert found["algorithm.mine"].startswith("source ")
+    assert found["library.numpy"] == "numpy 9"
+    assert frame.versions({}) == {
+        "algorithm.torch_mu": ALGORITHMS["torch_mu"].version,
+        "kind.low_rank": 1,
+        "nmf.frame": of_settings.FRAME_VERSION,
+        "nmf.init": starts.VERSION,
+    }
+    assert "nmf.init" not in frame.versions({}, held="all")
 
 
 def test_stops_are_parsed():
@@ -103,7 +112,7 @@ def test_the_node_reads_V_of_its_source(V):
     node = nmf_node({"beta": 2, "stop": 5}, source="features.barwise")
     assert (node.stage, node.short_name, node.inputs) == ("nmf", "factorize", ("features.barwise",))
     result = node.compute(node.params, barwise={"V": V, "other": 1})
-    np.testing.assert_array_equal(result["W"], frame.factorize({"beta": 2, "stop": 5}, V)["W"])
+    np.testing.assert_array_equal(result["W"], frame.factorize({"beta": 2, "stop": 5}, V).W)
     assert node.batch == ("seed", "init", "beta", "rank")
     both = node.compute_batch([node.params, {**node.params, "beta": 1}], barwise={"V": V})
     np.testing.assert_allclose(both[0]["W"], result["W"], rtol=1e-4, atol=1e-6)
@@ -113,9 +122,9 @@ def test_the_node_takes_templates_and_frequencies():
     frequencies = np.arange(200) * 20.0
     V = np.random.default_rng(0).random((200, 6))
     p = {"init": "harmonic", "rank": 88, "stop": 3}
-    assert "frequency" in nmf_skip(p)
-    assert nmf_skip(p, frequencies="frequencies") is None
-    node = nmf_node(p, source="features.stft", frequencies="frequencies")
+    assert "frequency" in nmf_skip(p, frequencies=False)
+    assert nmf_skip(p, frequencies=True) is None
+    node = nmf_node(p, source="features.stft")
     source = {"V": V, "frequencies": frequencies}
     assert node.compute(node.params, stft=source)["W"].shape == (200, 88)
     fixed = nmf_node({"stop": 3}, source="features.stft", templates="nmf.dictionary")

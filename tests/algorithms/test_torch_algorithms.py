@@ -159,10 +159,10 @@ def test_ranks_share_a_call(beta):
     assert float(loop.factors[0][1, :, 2:].abs().max()) == 0
     for setting, result in zip(settings, frame.factorize_batch(settings, V), strict=True):
         alone = frame.factorize(setting, V)
-        assert result["W"].shape == (40, setting["rank"])
-        model, expected = (one["W"] @ one["H"] for one in (result, alone))
+        assert result.W.shape == (40, setting["rank"])
+        model, expected = (one.W @ one.H for one in (result, alone))
         assert abs(model - expected).max() < 1e-5 * expected.max()
-        np.testing.assert_allclose(result["loss"], alone["loss"], rtol=1e-4)
+        np.testing.assert_allclose(result.curve["loss"], alone.curve["loss"], rtol=1e-4)
 
 
 def test_torch_keeps_to_the_threads_of_the_job(monkeypatch):
@@ -242,7 +242,7 @@ def test_extrapolated_update_ends_where_nothing_is_left_to_gain(beta, shape):
         frame.factorize(p | {"algorithm": name}, V) for name in ("torch_amu", "torch_mu")
     )
     assert fast["kkt"][-1] < 1e-3 * fast["kkt"][0]
-    assert fast["loss"][-1] < plain["loss"][0] / 2
+    assert fast.curve["loss"][-1] < plain.curve["loss"][0] / 2
     # a fixed point of the multiplicative update: it stays there
     W, H = (torch.from_numpy(fast[name]) for name in "WH")
     W = W / fast["scale"]

@@ -39,7 +39,7 @@ def test_hals_of_several_ranks_shares_a_call(name):
     V = noisy()
     for setting, result in zip(settings, frame.factorize_batch(settings, V), strict=True):
         alone = frame.factorize(setting, V)
-        model, expected = (one["W"] @ one["H"] for one in (result, alone))
+        model, expected = (one.W @ one.H for one in (result, alone))
         assert abs(model - expected).max() < 1e-5 * expected.max()
 
 
@@ -117,5 +117,5 @@ def test_extrapolation_arrives_where_hals_would_later():
     there = frame.factorize({"algorithm": "torch_hals", "stop": 3000, **options, **setting}, V)
     hals = frame.factorize({"algorithm": "torch_hals", "stop": 60, **options, **setting}, V)
     ours = frame.factorize({"algorithm": "torch_ahals", "stop": 60, **setting}, V)
-    limit = there["loss"][-1]
-    assert ours["loss"][-1] - limit < 0.5 * (hals["loss"][-1] - limit)
+    limit = there.curve["loss"][-1]
+    assert ours.curve["loss"][-1] - limit < 0.5 * (hals.curve["loss"][-1] - limit)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nmfab.base.errors import DataError
+from nmfab.base.kinds import Factorization, stored
 from nmfab.base.types import Part, Track
 from nmfab.datasets import DATASETS, Dataset, Status
 from nmfab.run.graph import Graph
@@ -151,7 +152,8 @@ class Bench:
 
     def arrays(self, node, track="song", store="store", **given):
         """Return the arrays of a node, computed where they are not kept."""
-        return self.unit(track, store, **given).get(node)
+        found = self.unit(track, store, **given).get(node)
+        return stored(found) if isinstance(found, Factorization) else found
 
     def scores(self, track="song", **given):
         """Return the scores of a setting."""

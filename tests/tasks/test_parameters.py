@@ -219,7 +219,7 @@ def test_two_features_of_one_run_are_factorized_apart(structure):
     ]
     units = [structure.unit(store="together", **given) for given in settings]
     plan_batches(units)
-    together = [unit.get(NMF)["W"] for unit in units]
+    together = [unit.get(NMF).W for unit in units]
     for number, (given, W) in enumerate(zip(settings, together, strict=True)):
         alone = structure.arrays(NMF, store=f"alone {number}", **given)
         np.testing.assert_allclose(W, alone["W"], rtol=1e-4, atol=1e-5)
@@ -232,7 +232,7 @@ def test_two_powers_of_one_run_are_factorized_apart(separation):
     for given, unit in zip(settings, units, strict=True):
         V = separation.arrays(STFT, **given)["V"]
         found = unit.get(NMF)
-        assert np.linalg.norm(V - found["W"] @ found["H"]) < 0.9 * np.linalg.norm(V)
+        assert np.linalg.norm(V - found.W @ found.H) < 0.9 * np.linalg.norm(V)
 
 
 def test_subset_names_the_tracks(bench):

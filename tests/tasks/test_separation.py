@@ -113,7 +113,7 @@ def test_channels_with_factors_of_their_own(experiment, power):
     assert report.tally.computed["nmf.factorize_right"] == 1
     assert np.isfinite([row["si_sdr"] for row in rows]).all()
     left, right = (made.load(name, None) for name in ("nmf.factorize", "nmf.factorize_right"))
-    assert not np.allclose(left["W"], right["W"])
+    assert not np.allclose(left.W, right.W)
 
 
 def test_excerpt_and_mono_are_part_of_the_setting(experiment):

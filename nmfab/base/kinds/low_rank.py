@@ -48,15 +48,15 @@ class LowRank(Factorization):
     def scaled(self, factors, fixed=None):
         """Return W times the factor, or with templates as they were given, H times it."""
         if fixed is None:
-            return self._described(LowRank(self.W * factors, self.H))
+            return self._described(type(self)(self.W * factors, self.H))
         mean = float(fixed.mean(dtype=np.float64))
         held = fixed.astype(self.W.dtype)
         free = self.W[:, held.shape[1] :] * mean
         W = np.hstack([held, free]) if free.shape[1] else held
-        return self._described(LowRank(W, self.H * (factors / mean)))
+        return self._described(type(self)(W, self.H * (factors / mean)))
 
     def problem(self, b, rank=None):
         """Return problem b of a batch, whose components from `rank` on are padding."""
         W, H = self.W[b], self.H[b]
         rank = len(H) if rank is None else rank
-        return LowRank(W[:, :rank], H[:rank])
+        return type(self)(W[:, :rank], H[:rank])
