@@ -261,7 +261,6 @@ def test_extrapolation_without_host_reads_is_the_same(beta, shape, fixed):
 
 def test_tf32_is_a_parameter_that_old_artifacts_did_not_have():
     assert frame.parameters({})["torch_mu.tf32"] is False
-    assert frame.absent({})["torch_mu.tf32"] is False
 
 
 @pytest.mark.parametrize(
