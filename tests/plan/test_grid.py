@@ -266,6 +266,7 @@ def test_selection(selector, wanted):
         ("others/algorithm=mu,method=nmf", "unknown modality of method 'nmf'"),
         ("[0,0,0,0,0]", "5 positions, and there are 4 factors"),
         ("[0,7]", "factor algorithm has no modality 7: 0 is mu, 1 is hals"),
+        ("[0,2]", "factor algorithm has no modality 2: 0 is mu, 1 is hals"),
     ],
 )
 def test_what_does_not_exist_is_named_in_one_line(selector, words):
