@@ -14,7 +14,7 @@ import torch
 from nmfab.algorithms import ALGORITHMS
 from nmfab.engine.gpu import forms
 from nmfab.engine.gpu.multiplicative import updates
-from nmfab.engine.torch_plain import plain_updates
+from nmfab.engine.torch_plain import plain_step
 
 
 def installed(package):
@@ -79,7 +79,8 @@ def in_form(form):
 
 def plain(V, W, H, beta, device):
     """Multiplicative updates as a few lines of torch."""
-    return of_generator(plain_updates(*(tensor(x, device) for x in (V, W, H)), beta), device)
+    V, *start = (tensor(x, device) for x in (V, W, H))
+    return of_generator(forms.repeated(plain_step(V, *start, beta), *start), device)
 
 
 def products(V, W, H, beta, device):

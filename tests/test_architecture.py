@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nmfab import engine
+
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "nmfab").rglob("*.py"))
 ROOMS = {"datasets", "features", "algorithms", "postprocessing", "metrics"}
@@ -36,6 +38,7 @@ KERNELS = {
     "nmfab.engine.gpu.kernels",
     *(f"nmfab.engine.cpu.{name}" for name in ("kernels", "tiles", "factors")),
 }
+DOOR = {"nmfab.engine", *(f"nmfab.engine.{name}" for name in engine.__all__)}
 ONLY_IN = {
     "doce": "nmfab/plan/doce.py",
     "h5py": "nmfab/store/hdf5.py",
@@ -110,6 +113,8 @@ def test_imports_only_what_stands_below(path):
         assert RANK[other] < RANK[own], f"{name_of(path)}:{line} imports {module}"
         alone = other != "engine" or own == "algorithms"
         assert alone, f"{name_of(path)}:{line} imports {module}, which algorithms alone may"
+        door = other != "engine" or module in DOOR
+        assert door, f"{name_of(path)}:{line} imports {module}: the engine has one door"
 
 
 @pytest.mark.parametrize("path", files("nmfab", "experiments"))

@@ -14,7 +14,7 @@ from nmfab.algorithms.settings import CAP
 from nmfab.base.divergence import divergence
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.kinds import Factorization, LowRank
-from nmfab.engine.torch_crew import one_thread
+from nmfab.engine import one_thread
 
 logger = logging.getLogger("nmfab")
 

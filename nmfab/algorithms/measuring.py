@@ -22,7 +22,7 @@ from nmfab.base.divergence import (
     relative,
     total,
 )
-from nmfab.engine.torch_crew import flushing
+from nmfab.engine import flushing
 
 # Entries of V that are looked at together: few blocks, for a thread that meets the others after
 # every operation should have much to do; on a GPU each is a stop.

@@ -1,9 +1,7 @@
 """Multiplicative updates for any β, in torch: CPU or CUDA, one problem or many."""
 
+from nmfab import engine
 from nmfab.algorithms.contract import algorithm
-from nmfab.base.errors import ComputationError
-from nmfab.engine.gpu.multiplicative import updates
-from nmfab.engine.torch_sweep import swept
 
 
 def _refused(p):
@@ -31,11 +29,8 @@ def torch_mu(V, W, H, *, beta=1.0, fixed=0, tf32=False):
     `nmfab.base.divergence`). Zeros in W and H stay, also where P is 0: components of zeros,
     which fill up problems of lower rank in a batch, harm nothing.
 
-    On a CPU V is swept in blocks that stay in cache (`torch_sweep`), by as many threads as torch
-    has, each with problems or columns of its own, and by kernels compiled at the first call where
-    they are faster than matrix products (`cpu.kernels`). On a GPU the fastest there of several
-    forms is taken: plain matrix products, fused kernels, either launched as one graph
-    (`gpu.forms`).
+    On a CPU V is swept once per iteration, by as many threads as torch has; on a GPU the fastest
+    there of several forms is taken.
 
     Parameters
     ----------
@@ -55,8 +50,4 @@ def torch_mu(V, W, H, *, beta=1.0, fixed=0, tf32=False):
     ------
     W, H
     """
-    if V.device.type != "cpu":
-        return updates(V, W, H, beta, fixed, tf32=tf32)
-    if tf32:
-        raise ComputationError("torch_mu.tf32 is a GPU's: use --device cuda, or leave it false")
-    return swept(V, W, H, beta, fixed)
+    return engine.mu(V, W, H, beta=beta, fixed=fixed, tf32=tf32)

@@ -117,7 +117,7 @@ class Fused:
 
     Parameters
     ----------
-    problem : Problem
+    problem : Multiplicative
     kernels : module
         `cpu.kernels`.
     """
@@ -160,7 +160,7 @@ class Fused:
             self.factors.pack(ahead, self.edges, self.tiles_ahead.numpy())
 
     def multiply(self, block):
-        """Multiply a block of B by what the kernels have left; see `Problem.multiply`."""
+        """Multiply a block of B by what the kernels have left; see `Multiplicative.multiply`."""
         self.factors.multiply(*block.lines, self.tiny, self.squared)
 
     def extrapolate(self, block, alpha):
@@ -176,7 +176,7 @@ class Fused:
         return float(uphill.sum())
 
     def multiply_A(self, sums, of_B):
-        """Multiply what is free of A by what has been gathered; see `Problem.step_A`."""
+        """Multiply what is free of A by what has been gathered; see `Multiplicative.step_A`."""
         self.factors.multiply_A(self.At[self.fixed :], *self._gathered(sums, of_B))
 
     def multiply_A_ahead(self, sums, of_B, ahead, alpha):

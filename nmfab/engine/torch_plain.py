@@ -10,21 +10,11 @@ from nmfab.engine.torch_sweep import exponent
 TOGETHER = {"cpu": 1 << 18, "cuda": 1 << 28}
 
 
-def plain_updates(V, W, H, beta, fixed=0):
-    """Iterate as `torch_mu` does, W·H of as many problems as fit at once; W and H are overwritten.
-
-    Yields
-    ------
-    W, H
-    """
-    step = plain_step(V, W, H, beta, fixed)
-    while True:
-        step()
-        yield W, H
-
-
 def plain_step(V, W, H, beta, fixed=0):
-    """Return a function that does one iteration of `plain_updates` at each call."""
+    """Return a function that does one iteration of `engine.mu` on W and H at each call.
+
+    W·H of as many problems of a batch as fit are computed at once.
+    """
     most = max(1, TOGETHER[W.device.type] // V.numel())
     silent = silence_of(V, beta)
     groups = [(W[run], H[run], b) for run, b in runs(W, beta, most)]
@@ -100,32 +90,68 @@ def parts(V, W, H, beta, silent=None):
     N, P : tensor [shape=(..., rank, n)]
         P at β = 1 is (..., rank, 1).
     """
-    import torch
-
     Wt = W.mT
     if beta == 2:
         return Wt @ V, (Wt @ W) @ H
-    WH = _model(V, W, H)
+    weighted, power = weigh(V, _model(V, W, H), beta, silent)
+    if beta == 1:
+        return Wt @ weighted, W.sum(-2)[..., None]
+    return Wt @ weighted, Wt @ power
+
+
+def parts_at(V, W, H, beta, factors):
+    """Return [(N, P), ...] of the factors named, from one W·H; see `engine.parts`."""
+    import torch
+
+    tiny = torch.finfo(W.dtype).tiny
+    weighted, power = V, None
+    if beta != 2:
+        WH = _model(V, W, H)
+        shape = torch.broadcast_shapes(V.shape, WH.shape)
+        WH = WH if WH.shape == shape else WH.expand(shape).clone()
+        # not looked at first whether V has zeros: a GPU would stop for it
+        weighted, power = weigh(V, WH, beta, V == 0 if beta <= 0 else None)
+    found = []
+    for factor in factors:
+        of_H = factor == "H"
+        N = W.mT @ weighted if of_H else weighted @ H.mT
+        if beta == 2:
+            P = (W.mT @ W) @ H if of_H else W @ (H @ H.mT)
+        elif beta == 1:
+            P = W.sum(-2)[..., None] if of_H else H.sum(-1)[..., None, :]
+        else:
+            P = W.mT @ power if of_H else power @ H.mT
+        found.append((N, P.clamp(min=tiny).expand_as(N)))
+    return found
+
+
+def weigh(V, WH, beta, silent=None):
+    """Return V ∘ Λ^(β−2) and Λ^(β−1) for β ≠ 2, 0 where V is `silent`, in the memory of W·H.
+
+    Λ is W·H, and `WH_FLOOR` more where β < 2. The second is None at β = 1, where it is 1.
+    """
+    import torch
+
     if beta < 2:
         WH.add_(WH_FLOOR)
     if beta == 1:
-        return Wt @ torch.div(V, WH, out=WH), W.sum(-2)[..., None]
+        return torch.div(V, WH, out=WH), None
     if beta == 0:
         inverse = WH.reciprocal_()
         if silent is not None:
             inverse.masked_fill_(silent, 0)
-        return Wt @ (V * inverse * inverse), Wt @ inverse
+        return V * inverse * inverse, inverse
     if beta == 3:
-        return Wt @ (V * WH), Wt @ WH.square()
+        return V * WH, WH.square()
     power = WH ** (beta - 2)
     if silent is not None and beta < 0:
         power.masked_fill_(silent, 0)
-    return Wt @ (V * power), Wt @ power.mul_(WH)
+    return V * power, power.mul_(WH)
 
 
 def _model(V, W, H):
     """Return W·H in V's order in memory: against it, what follows entry by entry is slow."""
-    return (H.mT @ W.mT).mT if V.stride(0) < V.stride(1) else W @ H
+    return (H.mT @ W.mT).mT if V.stride(-2) < V.stride(-1) else W @ H
 
 
 def multiply(factor, numerator, denominator, gamma):

@@ -52,7 +52,7 @@ class Piece:
             self.columns.copy_(self.rows.mT)
 
 
-class Share:
+class Rows:
     """Rows first to last of X and of B, and what A's update needs of them."""
 
     def __init__(self, problem, first, last):
@@ -76,8 +76,8 @@ class Share:
         torch.mm(self.B.mT, self.B, out=self.gram)
 
 
-class Problem:
-    """One factorization X ≈ B Aᵀ.
+class LeastSquares:
+    """One factorization X ≈ B Aᵀ by HALS.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Problem:
         self.updates_A = fixed < len(At)
         self.gram = At @ self.A
         of_B, of_A = cuts
-        self.shares = [Share(self, *cut) for cut in of_B]
+        self.shares = [Rows(self, *cut) for cut in of_B]
         sums = self.shares[0].sums
         self.pieces = [self.piece(At[:, a:b], sums[:, a:b], self.A[a:b]) for a, b in of_A]
         self.started = False
@@ -110,14 +110,14 @@ class Problem:
         """Do one iteration; ``each(function, members)`` calls it with every share or piece."""
         if not self.updates_A:
             if not self.started:  # A stays, and so do its products
-                each(Share.project, self.shares)
+                each(Rows.project, self.shares)
             each(self.minimize_B, self.shares)
         elif self.of_columns:
             each(self._sweep, self.shares)
             self._update_A(each)
         else:
             if not self.started:
-                each(Share.gather, self.shares)
+                each(Rows.gather, self.shares)
             self._update_A(each)
             each(self._sweep, self.shares)
         self.started = True
@@ -153,10 +153,10 @@ class Problem:
         if self.of_columns:
             self._close()
         else:
-            each(Share.gather, self.shares)
+            each(Rows.gather, self.shares)
 
 
-class Sweeps:
+class Descents:
     """All problems of one call: who computes what, and the iteration.
 
     Parameters
@@ -170,10 +170,10 @@ class Sweeps:
     fixed : int
         The first `fixed` columns of W are held.
     kind : type
-        Of the problems.
+        `LeastSquares`, or a subclass.
     """
 
-    def __init__(self, V, W, H, inner, fixed, kind=Problem):
+    def __init__(self, V, W, H, inner, fixed, kind=LeastSquares):
         import torch
 
         self.by_columns = V.shape[1] >= V.shape[0] or fixed > 0  # what is held is A's
@@ -233,17 +233,17 @@ def _cuts(length, count):
     return [(first, last) for first, last in edges if first < last]
 
 
-def swept(V, W, H, inner, fixed, kind=Problem):
+def swept(V, W, H, inner, fixed, kind=LeastSquares):
     """Return the iterator of `torch_hals`; compiling is done before the first step, not in it."""
     batched, W, H, _ = as_batch(W, H, 2)
-    descent_for(V, ahead=kind is not Problem)
+    descent_for(V, ahead=kind is not LeastSquares)
     return _factors_swept(V, W, H, inner, fixed, kind, batched)
 
 
 def _factors_swept(V, W, H, inner, fixed, kind, batched):
-    sweeps = Sweeps(V, W, H, inner, fixed, kind)
-    W, H = sweeps.factors() if batched else (factor[0] for factor in sweeps.factors())
-    for _ in sweeps.iterate():
+    descents = Descents(V, W, H, inner, fixed, kind)
+    W, H = descents.factors() if batched else (factor[0] for factor in descents.factors())
+    for _ in descents.iterate():
         yield W, H
 
 

@@ -42,8 +42,8 @@ def exponent(beta):
     return 1 / (beta - 1) if beta > 2 else 1
 
 
-class Problem:
-    """One factorization X ≈ B Aᵀ at one β.
+class Multiplicative:
+    """One factorization X ≈ B Aᵀ by multiplicative updates at one β.
 
     Parameters
     ----------
@@ -175,10 +175,10 @@ class Sweeps:
     fixed : int
         The first `fixed` columns of W are held.
     kind : type
-        Of the problems.
+        `Multiplicative`, or a subclass.
     """
 
-    def __init__(self, V, W, H, betas, fixed, kind=Problem):
+    def __init__(self, V, W, H, betas, fixed, kind=Multiplicative):
         import torch
 
         self.by_columns = V.shape[1] >= V.shape[0] or fixed > 0  # what is held is A's
@@ -191,7 +191,7 @@ class Sweeps:
         silent = X == 0 if min(betas) <= 0 else None
         zeros = silent is not None and bool(silent.any())
         self.problems = []
-        kernels = kernels_for(X, betas, ahead=kind is not Problem)
+        kernels = kernels_for(X, betas, ahead=kind is not Multiplicative)
         for i, beta in enumerate(betas):
             if beta < 2:
                 self.floor_At[i, 0] = WH_FLOOR
@@ -271,9 +271,9 @@ class Sweeps:
 
     def _iterate(self):
         if not self.by_columns:
-            self._each(Share.sweep, before=Problem.update_A)
+            self._each(Share.sweep, before=Multiplicative.update_A)
         elif self.updates_A:
-            self._each(Share.sweep, after=Problem.update_A)
+            self._each(Share.sweep, after=Multiplicative.update_A)
         else:
             self._each(lambda share: share.sweep(gather=False))
 
@@ -343,10 +343,10 @@ def _fuses(beta, columns, rank):
     return columns >= FUSED.get(beta, np.inf) and rank <= MOST_RANK
 
 
-def swept(V, W, H, beta, fixed, kind=Problem):
+def swept(V, W, H, beta, fixed, kind=Multiplicative):
     """Return the iterator of `torch_mu`; what needs compiling is compiled before the first step."""
     batched, *factors, betas = as_batch(W, H, beta)
-    kernels_for(V, betas, ahead=kind is not Problem)
+    kernels_for(V, betas, ahead=kind is not Multiplicative)
     return _factors_swept(V, *factors, betas, fixed, kind, batched)
 
 

@@ -8,15 +8,23 @@ import torch
 from torch_problems import last, noisy, problem
 
 from nmfab.algorithms import frame, torch_ahals, torch_hals
-from nmfab.algorithms.torch_amu import Extrapolated, torch_amu
+from nmfab.algorithms.torch_amu import torch_amu
 from nmfab.algorithms.torch_mu import torch_mu
 from nmfab.base.divergence import divergence
 from nmfab.base.resources import Resources, use_resources
 from nmfab.engine import torch_sweep
-from nmfab.engine.torch_plain import TOGETHER, plain_updates
+from nmfab.engine.gpu.forms import repeated
+from nmfab.engine.torch_plain import TOGETHER, plain_step
+from nmfab.engine.torch_sweep_ahead import ExtrapolatedMultiplicative
 
 BETAS = (2, 1, 0, 0.5, 1.5, 3, 2.5, -0.5)
 SHAPES = [(30, 41), (53, 20), (9, 300)]
+
+
+def plain(V, W, H, beta, fixed=0):
+    """Return W and H after some iterations of matrix products over all of V."""
+    W, H = W.clone(), H.clone()
+    return last(repeated(plain_step(V, W, H, beta, fixed), W, H))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -27,7 +35,7 @@ def test_sweep_is_the_update_of_the_whole(shape, beta, fixed, block, fused, thre
     monkeypatch.setattr(torch_sweep, "BLOCK_BYTES", block)
     monkeypatch.setattr(torch_sweep, "LEAST_ROWS", 7)
     V, W, H = problem(*shape)
-    expected = last(plain_updates(V, W.clone(), H.clone(), beta, fixed))
+    expected = plain(V, W, H, beta, fixed)
     for work in (1, 1 << 40):  # two threads, or one
         monkeypatch.setattr(torch_sweep, "THREAD_WORK", work)
         for count in (1, 3, 4):  # as many as there are threads, and one left over
@@ -139,9 +147,9 @@ def test_plain_form_groups_by_beta_and_by_size(most, monkeypatch):
     monkeypatch.setitem(TOGETHER, "cpu", most)
     V, W, H = problem(30, 41)
     betas = np.array([0.0, 1.0, 1.0, 2.0])
-    found = last(plain_updates(V, W.clone(), H.clone(), betas))
+    found = plain(V, W, H, betas)
     for i, beta in enumerate(betas):
-        alone = last(plain_updates(V, W[i].clone(), H[i].clone(), beta))
+        alone = plain(V, W[i], H[i], beta)
         torch.testing.assert_close(found[0][i], alone[0], rtol=1e-9, atol=0)
         torch.testing.assert_close(found[1][i], alone[1], rtol=1e-9, atol=0)
 
@@ -198,7 +206,7 @@ def test_extrapolation_of_nothing_is_the_multiplicative_update(beta, shape, fuse
     def stand(self):
         self.alpha = 0.0
 
-    monkeypatch.setattr(Extrapolated, "begin", stand)
+    monkeypatch.setattr(ExtrapolatedMultiplicative, "begin", stand)
     V, W, H = problem(*shape)
     for ours, theirs in zip(
         last(torch_amu(V, W, H, beta=beta)), last(torch_mu(V, W, H, beta=beta)), strict=True
@@ -255,8 +263,9 @@ def test_extrapolated_update_ends_where_nothing_is_left_to_gain(beta, shape):
 @pytest.mark.parametrize("beta", [0, 0.5, 1, 1.5, 2, 3])
 def test_extrapolation_starts_anew_after_a_step_uphill(beta):
     V, W, H = problem(30, 41)
-    starts = Extrapolated(V.mT.contiguous(), torch.cat([H[0, :1].mT * 0 + 1, H[0].mT], 1),
-                          torch.cat([W[0].mT[:1] * 0, W[0].mT]), 1, beta, True)  # fmt: skip
+    raised = torch.cat([torch.ones_like(H[0, :1].mT), H[0].mT], 1)
+    floor_At = torch.cat([W[0].mT[:1] * 0, W[0].mT])
+    starts = ExtrapolatedMultiplicative(V.mT.contiguous(), raised, floor_At, 1, beta, True)
     for _ in range(3):
         starts.begin()
     assert starts.alpha > 0.2

@@ -6,7 +6,16 @@ import torch
 from torch_problems import last, noisy, problem
 
 from nmfab.algorithms import frame, torch_ahals, torch_hals
-from nmfab.engine import torch_rows
+from nmfab.engine import torch_rows, torch_rows_ahead
+from nmfab.engine.gpu import descent
+from nmfab.engine.gpu.forms import repeated
+
+
+def row_after_row(V, W, H, inner, fixed, iterations):
+    """Return W and H of HALS on all problems at once."""
+    Wt, H = W.mT.contiguous(), H.clone()
+    step = descent.plain_step(V, Wt, H, inner, fixed)
+    return last(repeated(step, Wt.mT, H), iterations)
 
 
 @pytest.mark.parametrize("shape", [(30, 41), (53, 20)])
@@ -16,7 +25,7 @@ def test_hals_shared_among_threads_is_hals_row_after_row(shape, rank, inner, thr
     V, W, H = problem(*shape, rank=rank)
     W[1, :, 1] = 0  # a component that stays as it is
     for fixed in (0, 2, rank):
-        expected = last(torch_hals.plain_updates(V, W.clone(), H.clone(), inner, fixed), 5)
+        expected = row_after_row(V, W, H, inner, fixed, 5)
         for work in (1, 1 << 40):
             monkeypatch.setattr(torch_rows, "THREAD_SIZE", work)
             monkeypatch.setattr(torch_rows, "THREAD_WORK", work)
@@ -79,7 +88,7 @@ def extrapolated_hals(V, Wt, H, inner, iterations, delay, fixed=0):
 @pytest.mark.parametrize("fixed", [0, 2])
 def test_extrapolated_hals_is_that_of_the_paper(shape, inner, fixed, threads, monkeypatch):
     V, W, H = problem(*shape, rank=4)
-    monkeypatch.setattr(torch_ahals, "DELAY", 3)
+    monkeypatch.setattr(torch_rows_ahead, "DELAY", 3)
     undone = 0
     for work in (1, 1 << 40):
         monkeypatch.setattr(torch_rows, "THREAD_SIZE", work)
@@ -87,7 +96,9 @@ def test_extrapolated_hals_is_that_of_the_paper(shape, inner, fixed, threads, mo
         for count in (1, 3):
             given = V, W[:count], H[:count]
             found = last(torch_ahals.torch_ahals(*given, inner=inner, fixed=fixed), 25)
-            plain = last(torch_ahals.plain_updates(*given, inner, fixed), 25)
+            state = descent.HalsState.of(*given[1:])
+            step = descent.extrapolated_step(V, state, inner, fixed)
+            plain = last(repeated(step, state.Wt.mT, state.H), 25)
             for i in range(count):
                 *expected, times = extrapolated_hals(
                     V.numpy(), W[i].numpy().T, H[i].numpy(), inner, 25, 3, fixed

@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 import torch
 
-from nmfab.algorithms.torch_ahals import ExtrapolatedPiece
 from nmfab.engine.cpu import tiles
 from nmfab.engine.torch_rows import Piece, sweep_rows
+from nmfab.engine.torch_rows_ahead import ExtrapolatedPiece
 
 pytestmark = pytest.mark.skipif(
     tiles.SHAPE is None, reason="this processor has no vectors that the kernels know"

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from nmfab.algorithms.torch_amu import Extrapolated, torch_amu
+from nmfab.algorithms.torch_amu import torch_amu
 from nmfab.base.divergence import WH_FLOOR
 from nmfab.engine import torch_sweep
 from nmfab.engine.cpu import factors, kernels, tiles
+from nmfab.engine.torch_sweep_ahead import ExtrapolatedMultiplicative
 
 needs_shape = pytest.mark.skipif(
     tiles.SHAPE is None, reason="this processor has no vectors that the kernels know"
@@ -25,14 +26,14 @@ RANKS = (1, 5, 20, 25, 88)
 
 
 def fused(X, B, At, beta, masked=False):
-    """Return a `Problem` that is swept by kernels, X's memory being followed by NaN."""
+    """Return a factorization that is swept by kernels, X's memory being followed by NaN."""
     room = torch.full((X.numel() + 64,), torch.nan, dtype=X.dtype)
     room[: X.numel()] = X.reshape(-1)
     X = room[: X.numel()].view(X.shape)
     raised = torch.cat([torch.ones_like(B[:, :1]), B], 1)
     floor_At = torch.cat([torch.full_like(At[:1], WH_FLOOR), At])
     more = 1, beta, False, torch_sweep.kernels_for(X, [beta])
-    problem = torch_sweep.Problem(X, raised, floor_At, *more, masked=masked)
+    problem = torch_sweep.Multiplicative(X, raised, floor_At, *more, masked=masked)
     scratch = torch_sweep.Scratch(0, len(X) * problem.fused.wide, problem.fused.scratch, X)
     problem.shares = [torch_sweep.Share(problem, 0, len(X), scratch, 60)]
     problem.pack()
@@ -76,7 +77,7 @@ def test_sums_are_those_of_the_update(long, short, rank, dtype, beta, masked, mo
 
 
 @needs_shape
-@pytest.mark.parametrize("kind", [torch_sweep.Problem, Extrapolated])
+@pytest.mark.parametrize("kind", [torch_sweep.Multiplicative, ExtrapolatedMultiplicative])
 @pytest.mark.parametrize("beta", [1, 0])
 def test_a_thread_may_be_left_without_rows(beta, kind, monkeypatch):
     monkeypatch.setattr(torch_sweep, "THREAD_WORK", 1)

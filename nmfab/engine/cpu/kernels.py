@@ -104,9 +104,10 @@ def _ratio(
         inverse = to + room if p else 0
         vectors = wide // lanes
         weigh(
-            floor, height, vectors, rank, own, b_step, t, wide, at, step, ahead, to, wide, inverse,
-            masked,
-        )  # fmt: skip
+            floor, height, vectors, rank, own, b_step, t, wide, at, step, ahead, to, wide, inverse
+        )
+        if masked:  # by itself: in `weigh` x would take up registers until then
+            code.silence(floor, height, vectors, at, step, inverse, wide)
         f += height
     return scratch + room
 

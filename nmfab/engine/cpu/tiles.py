@@ -200,20 +200,18 @@ def weigh(
     c,
     c_step,
     inverse,
-    masked,
 ):
     """Put x / (floor + the product) into the tile c, or x times the square of the `inverse`.
 
-    The latter where that is an address, at which 1 / (floor + the product) is left, or where
-    `masked` is not 0 and x is, 0. What lies `ahead` of x is asked for.
+    The latter where that is an address, at which 1 / (floor + the product) is left. What lies
+    `ahead` of x is asked for.
     """
 
     def codegen(context, builder, signature, args):
         t = _Types(builder, signature.args[0])
-        floor, rows, vectors, *factors, x, x_step, ahead, c, c_step, inverse, masked = args
+        floor, rows, vectors, *factors, x, x_step, ahead, c, c_step, inverse = args
         floor = t.vector_of(floor)
-        squared, masks = (builder.icmp_signed("!=", x, _long(0)) for x in (inverse, masked))
-        zero = t.constant(0.0)
+        squared = builder.icmp_signed("!=", inverse, _long(0))
 
         def emit(height, width):
             of_x = _spots(t, height, width, x_step)
@@ -233,10 +231,6 @@ def weigh(
                     for spot, value, one in zip(spots, ratio, turned, strict=True):
                         t.store(builder.fmul(value, one), c, spot)
                         t.store(one, inverse, spot)
-                    with builder.if_then(masks):
-                        for spot, value, one in zip(spots, read, turned, strict=True):
-                            silent = builder.fcmp_ordered("==", value, zero)
-                            t.store(builder.select(silent, zero, one), inverse, spot)
                 with otherwise:
                     for spot, value in zip(spots, ratio, strict=True):
                         t.store(value, c, spot)
@@ -244,7 +238,28 @@ def weigh(
         _tiles(t, rows, vectors, range(1, VECTORS + 1), emit)
         return context.get_dummy_value()
 
-    return types.void(floor, *[types.int64] * 14), codegen
+    return types.void(floor, *[types.int64] * 13), codegen
+
+
+@intrinsic
+def silence(_context, floor, rows, vectors, x, x_step, c, c_step):
+    """Put 0 into the tile c where x is 0."""
+
+    def codegen(context, builder, signature, args):
+        t = _Types(builder, signature.args[0])
+        _, rows, vectors, x, x_step, c, c_step = args
+        zero = t.constant(0.0)
+
+        def emit(height, width):
+            spots = _spots(t, height, width, x_step), _spots(t, height, width, c_step)
+            for of_x, spot in zip(*spots, strict=True):
+                silent = builder.fcmp_ordered("==", t.load(x, of_x), zero)
+                t.store(builder.select(silent, zero, t.load(c, spot)), c, spot)
+
+        _tiles(t, rows, vectors, range(1, VECTORS + 1), emit)
+        return context.get_dummy_value()
+
+    return types.void(floor, *[types.int64] * 6), codegen
 
 
 @intrinsic

@@ -62,6 +62,13 @@ def iteration(builds, state, problem, *, form=None, tf32=False):
     return _built(builds, _fastest[card, problem], state)
 
 
+def repeated(step, W, H):
+    """Yield W and H after each call of `step`, which changes them in place."""
+    while True:
+        step()
+        yield W, H
+
+
 def pinned():
     """Return the form that the environment asks for, or None."""
     form = os.environ.get(VARIABLE) or None
