@@ -47,7 +47,8 @@ def test_what_exists_and_what_the_rest_costs(cost, lines):
 
 
 def test_tracks_are_counted_once_per_dataset_and_absent_ones_by_their_settings():
-    units = [(0, {}, "one", "a"), (0, {}, "one", "b"), (1, {}, "one", "a"), (1, {}, "two", "a")]
+    places = [("one", "a"), ("one", "b"), ("one", "a"), ("two", "a")]
+    units = [SimpleNamespace(dataset=dataset, track=track) for dataset, track in places]
     absent = {"three": Absent(2, "three: get it", True), "four": Absent(1, "four: no beats", False)}
     first, second, *_ = runs.tracks_text(units, absent, NOTHING).splitlines()
     assert first == "tracks: one 2, two 1"
