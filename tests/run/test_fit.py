@@ -127,7 +127,9 @@ def test_one_artifact_per_fold_and_not_per_track(learning):
     assert len(fits(made)) == 2
     means = {"one": 5 / 3, "two": 5 / 3, "three": (1 + 4 / 3) / 2}
     values = {"one": 0, "two": 1, "three": 2}
-    for setting, _, track, scores in made.results().rows:
+    rows = made.results().rows
+    assert len(rows) == 6
+    for setting, _, track, scores in rows:
         total = setting.values["rank"] * (values[track] + 3) + means[track]
         assert scores["error"] == pytest.approx(abs(total - 6))
 
