@@ -260,8 +260,7 @@ class Experiment:
     def results(self, selector=None):
         """Return the scores that exist of the selected settings, and what is missing.
 
-        The datasets need not be on this machine. Where `timing` is set the seconds of the
-        factorizations are among the scores, as far as they may be compared.
+        The datasets need not be here. Where `timing` is set, comparable seconds are among the scores.
 
         Returns
         -------
@@ -286,9 +285,10 @@ class Experiment:
             name = setting.parameters["dataset"]
             if name in absent:
                 missing.append((setting, name, None, absent[name].reason))
-        seconds, why = comparable(timings) if self.timing else (None, "")
-        told = (seconds, why, absent, releases)
-        return Results(self.task, self.grid, settings, rows, missing, *told)
+        for unit in units[:1]:
+            unit.tracks.flush()
+        told = comparable(timings) if self.timing else (None, "")
+        return Results(self.task, self.grid, settings, rows, missing, *told, absent, releases)
 
     def load(self, node, selector, track=None):
         """Return what one node of one setting gave for one track, as its readers are given it.

@@ -209,6 +209,7 @@ class Tracks:
         return STAGES.index(node.stage) >= STAGES.index(self.refresh)
 
     def flush(self):
-        """Save what waits to be."""
+        """Save what waits to be, and close files."""
         for opened in self._opened.values():
             opened.place.flush()
+            opened.place.close()

@@ -10,6 +10,8 @@ import errno
 import platform
 import time
 import uuid
+import weakref
+from collections import deque
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -21,6 +23,7 @@ from nmfab.store.records import read_record, set_aside, write_record
 
 FIT = "_fit"  # the place, beside the tracks of a dataset, of what was learned over several
 SHARDS, FAILURES, PARTS, MEMORY = "shards", "failures", "parts.json", "memory"
+MOST_OPEN = 64  # shards open for reading: a process may have some 1024 files open
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # no fault of the file
 
 
@@ -49,6 +52,15 @@ class Store:
     def __init__(self, root, experiment):
         self.experiment = experiment
         self.folder = Path(root) / encode(experiment)
+        self._open = deque()  # weak references to the places that have a shard open
+
+    def keep_open(self, place):
+        """Let a place have a shard open; that of another is closed where there are many."""
+        self._open.append(weakref.ref(place))
+        if len(self._open) > MOST_OPEN:
+            oldest = self._open.popleft()()
+            if oldest is not None and oldest is not place:
+                oldest.close()
 
     def place(self, dataset, track):
         """Return the `Place` of one track (or of `FIT`)."""
@@ -180,6 +192,7 @@ class Place:
         if self._reading is None or self._reading[0] != path:
             self.close()
             self._reading = (path, *hdf5.opened(path))
+        self.store.keep_open(self)
         return self._reading[1:]
 
     # -- writing ------------------------------------------------------------------------------

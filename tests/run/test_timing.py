@@ -99,6 +99,22 @@ def test_timing_refuses_jobs_beside_each_other(experiment):
         made.compute(jobs=4)
 
 
+@pytest.mark.parametrize("damage", [b"", None])
+def test_a_factorization_that_was_lost_is_computed_and_measured(experiment, damage):
+    made = experiment()
+    run(made)
+    for path in (made.cache / "toy" / "toy" / "two" / "nmf.factorize").iterdir():
+        path.unlink() if damage is None else path.write_bytes(damage)
+    made.timing, made.threads = True, 1
+    report = made.compute()
+    assert (report.computed, report.reused) == (0, 3)
+    assert report.tally.timed == {"nmf.factorize": 2}
+    assert report.tally.computed == {"nmf.factorize": 1}
+    assert len(timings(made)) == 3
+    assert None not in timings(made).values()
+    assert made.compute().tally.timed == {}
+
+
 def test_a_run_that_is_timed_has_a_curve_of_its_own(experiment, monkeypatch):
     """Seconds of a batch are those of all its problems; `load` gives a problem's own once timed."""
 

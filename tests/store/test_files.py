@@ -142,3 +142,16 @@ def test_fingerprints_follow_the_bytes_and_are_remembered(place, tmp_path, monke
     other = tmp_path / "copy.wav"
     other.write_bytes(b"one")
     assert place.fingerprints({"audio": Part((other,), dict)}) == first
+
+
+def test_few_shards_are_open_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("nmfab.store.files.MOST_OPEN", 2)
+    store = Store(tmp_path, "toy")
+    places = [store.place("data", f"track {number}") for number in range(4)]
+    for number, place in enumerate(places):
+        write(place, SMALL, "k", number)
+        place.flush()
+    for _ in range(2):
+        for number, place in enumerate(places):
+            np.testing.assert_array_equal(place.read(SMALL, "k")["x"], np.arange(3) * number)
+            assert sum(place._reading is not None for place in places) <= 2
