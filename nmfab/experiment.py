@@ -260,7 +260,7 @@ class Experiment:
     def results(self, selector=None):
         """Return the scores that exist of the selected settings, and what is missing.
 
-        The datasets need not be here. Where `timing` is set, comparable seconds are among the scores.
+        The datasets need not be here. With `timing`, comparable seconds are among the scores.
 
         Returns
         -------
