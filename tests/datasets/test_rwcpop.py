@@ -8,7 +8,7 @@ import soundfile
 
 from nmfab.base.errors import DataError
 from nmfab.datasets import DATASETS
-from nmfab.datasets.annotations import read_aist_beats, read_sections
+from nmfab.datasets.annotations import read_aist_beats, read_sections, tidy_sections
 
 MIREX = "annotations/mirex10_sections-main"
 BEATS = "annotations/AIST.RWC-MDB-P-2001.BEAT"
@@ -225,3 +225,16 @@ def test_the_sample_folder(samples):
     assert {"audio", "sections", "sections.mirex10", "sections.aist", "beats"} == {*track.parts}
     beats = track.part("beats").read()
     assert (np.diff(np.flatnonzero(beats["positions"] == 1)) == 4).all()
+
+
+def test_beats_of_bars_of_several_lengths_are_counted_from_each_downbeat(tmp_path):
+    ticks = (384, 48, 96, 384, 48, 384, 48, 96, 144)
+    rows = (f"{50 * i}\t{50 * i}\t{tick}\n" for i, tick in enumerate(ticks, start=1))
+    found = read_aist_beats(_text(tmp_path / "a.txt", "".join(rows)))
+    assert found["positions"].tolist() == [1, 2, 3, 1, 2, 1, 2, 3, 4]
+    np.testing.assert_allclose(found["times"], np.arange(1, 10) / 2)
+
+
+def test_the_first_of_several_wrong_sections_is_named(tmp_path):
+    with pytest.raises(DataError, match="no section from 3 s to 2 s"):
+        tidy_sections(tmp_path / "a.lab", [(0, 1), (3, 2), (-1, 5), (9, 8)], list("abcd"))

@@ -300,3 +300,13 @@ def test_estimated_bars_follow_the_clicks_of_a_metronome():
     np.testing.assert_allclose(np.diff(inner), 4 * period, atol=0.1)
     late = (inner - 0.25) % (4 * period)
     assert np.minimum(late, 4 * period - late).max() < 0.1
+
+
+def test_chords_are_told_apart_by_chroma_of_440_hz_whatever_the_tuning(monkeypatch):
+    """A tuning estimated per recording would make bars depend on what else it holds."""
+    asked, chroma_stft = [], librosa.feature.chroma_stft
+    monkeypatch.setattr(
+        librosa.feature, "chroma_stft", lambda **given: asked.append(given) or chroma_stft(**given)
+    )
+    bars.estimated_bars(_metronome(22050)[None], 22050)
+    assert [(given["tuning"], given["sr"]) for given in asked] == [(0, 22050)]

@@ -44,8 +44,8 @@ class DBN:
         assert (beats_per_bar, fps) == ([3, 4], 100)
 
     def __call__(self, likelihood):
-        times = np.arange(0.5, len(likelihood) / 100, 0.5)
-        return np.column_stack([times, np.arange(len(times)) % 4 + 1])
+        times = np.arange(0, len(likelihood) / 100, 0.5)  # the first is an upbeat
+        return np.column_stack([times, np.arange(3, len(times) + 3) % 4 + 1])
 
 
 class Audio2Beats:
