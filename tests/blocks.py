@@ -3,6 +3,7 @@
 import numpy as np
 
 from nmfab.algorithms import linear
+from nmfab.base.divergence import mask
 
 BETAS = (-0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3)
 
@@ -57,7 +58,7 @@ def problem(kind, seed, heavy=False):
 
 
 def parts_of(theta, model, adjoint, V, beta):
-    return linear.parts(V, model(theta), beta, adjoint, mask=linear.mask(V, beta))
+    return linear.parts(V, model(theta), beta, adjoint, mask=mask(V, beta))
 
 
 def rises(objective, worst=1e-10):

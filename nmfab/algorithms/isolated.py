@@ -2,10 +2,15 @@
 
 import numpy as np
 
+from nmfab.algorithms.convolutive import parts_of_W, update_H
+from nmfab.algorithms.linear import update
+from nmfab.base.divergence import divergence
 from nmfab.base.errors import DataError
+from nmfab.base.kinds.convolutive import Convolutive
 
 VERSION = 1
 _ITERATIONS = 100
+_SILENT = 1e-10  # of the loudest entry: frames below it are left out; and H at the start
 
 
 def learn_templates(spectra, notes, *, beta):
@@ -32,6 +37,62 @@ def learn_templates(spectra, notes, *, beta):
     DataError
         If a recording has not exactly one note, or none of them sounds.
     """
+    templates = {}
+    for pitch, columns in _by_pitch(spectra, notes).items():
+        V = np.hstack(columns).astype(float)
+        if V.any():
+            templates[pitch] = rank_one_template(V, beta)
+    W = np.stack(_sounding(templates), axis=1)
+    return {"W": W.astype(np.float32), "pitches": np.array(list(templates))}
+
+
+def learn_kernels(spectra, notes, *, length, beta=1, unit="euclidean"):
+    """Learn one template of several frames per pitch, by a convolutive factorization of rank 1.
+
+    Parameters
+    ----------
+    spectra, notes : list of dict
+        See `learn_templates`. Recordings of one pitch have one kernel and activations of their own.
+    length : int
+        T, in frames. With 1 the templates are those of `learn_templates`.
+    beta : float
+        Of the divergence that is minimized; 1 in the reference.
+    unit : {"euclidean", "sum"}
+        What is 1 for each kernel: the Euclidean norm of Σ_t W_t, as in `learn_templates`, or the
+        sum of its entries, as in the reference.
+
+    Returns
+    -------
+    dict
+        ``kernels`` [shape=(T, m, k)] and ``pitches`` [shape=(k,), MIDI, ascending].
+
+    Raises
+    ------
+    DataError
+        If a recording has not exactly one note, or none of them sounds.
+
+    References
+    ----------
+    H. Wu, A. Marmoret and J. Cohen, "Semi-supervised convolutive NMF for automatic piano
+    transcription", Sound and Music Computing 2022, section 3.
+    """
+    kernels = {}
+    for pitch, recordings in _by_pitch(spectra, notes).items():
+        heard = [V for V in map(_heard, recordings) if V.any()]
+        if not heard:
+            continue
+        if length == 1:
+            kernel = rank_one_template(np.hstack(heard), beta)[None]
+        else:
+            kernel = kernel_of_notes(heard, length, beta)
+        sums = kernel.sum() if unit == "sum" else np.linalg.norm(kernel.sum(axis=0))
+        kernels[pitch] = kernel / sums
+    W = np.stack(_sounding(kernels), axis=2)
+    return {"kernels": W.astype(np.float32), "pitches": np.array(list(kernels))}
+
+
+def _by_pitch(spectra, notes):
+    """Return the frames between onset and offset of each recording, by ascending pitch."""
     by_pitch = {}
     for spectrum, note in zip(spectra, notes, strict=True):
         if len(note["pitches"]) != 1:
@@ -43,15 +104,89 @@ def learn_templates(spectra, notes, *, beta):
         first, last = np.round(bounds)
         columns = spectrum["V"][:, int(first) : int(last) + 1]
         by_pitch.setdefault(int(note["pitches"][0]), []).append(columns)
-    templates = {}
-    for pitch, columns in sorted(by_pitch.items()):
-        V = np.hstack(columns).astype(float)
-        if V.any():
-            templates[pitch] = rank_one_template(V, beta)
-    if not templates:
+    return dict(sorted(by_pitch.items()))
+
+
+def _sounding(found):
+    if not found:
         raise DataError("the isolated notes are all silent: there is nothing to learn from")
-    W = np.stack(list(templates.values()), axis=1)
-    return {"W": W.astype(np.float32), "pitches": np.array(list(templates))}
+    return list(found.values())
+
+
+def _heard(V):
+    """Return V without the frames in which nothing sounds."""
+    V = V.astype(float)
+    return V[:, V.max(axis=0, initial=0) > _SILENT * V.max(initial=0)]
+
+
+def kernel_of_notes(recordings, length, beta=1, iterations=500, tolerance=1e-7):
+    """Return the kernel of a convolutive factorization of rank 1, its entries summing to 1.
+
+    It starts as the `length` successive frames of largest sum, in the loudest recording, with
+    H = 1 where such frames begin in each recording and 1e-10 elsewhere. (The published code puts
+    that 1 `length` frames late.)
+
+    Parameters
+    ----------
+    recordings : list of np.ndarray [shape=(m, n)]
+        Nonnegative, none of them silent.
+    length : int
+        T, in frames. A recording that is shorter counts as followed by silence.
+    beta : float
+        Of the divergence.
+    iterations : int
+        At most.
+    tolerance : float
+        Ends earlier where an iteration lowers the divergence by less than this part of that of
+        the start.
+
+    Returns
+    -------
+    np.ndarray [shape=(T, m)]
+    """
+    import torch
+
+    mean = sum(V.sum() for V in recordings) / sum(V.size for V in recordings)
+    Vs = [np.maximum(_padded(V / mean, length), 1e-8 * (beta <= 0)) for V in recordings]
+    firsts, windows = zip(*(_loudest(V, length) for V in Vs), strict=True)
+    W = max(windows, key=np.sum).T[:, :, None]
+    Hs = [np.full((1, V.shape[1]), _SILENT) for V in Vs]
+    for H, first in zip(Hs, firsts, strict=True):
+        H[0, first] = 1
+    Vs, Hs = ([torch.from_numpy(x) for x in arrays] for arrays in (Vs, Hs))
+    return _rank_one(Vs, torch.from_numpy(W.copy()), Hs, beta, iterations, tolerance)[0].numpy()
+
+
+def _padded(V, length):
+    return np.pad(V, ((0, 0), (0, max(0, length - V.shape[1]))))
+
+
+def _loudest(V, length):
+    """Return where the `length` successive frames of largest sum begin, and these frames."""
+    sums = np.convolve(V.sum(axis=0), np.ones(length), "valid")
+    first = int(np.argmax(sums))
+    return first, V[:, first : first + length]
+
+
+def _rank_one(Vs, W, Hs, beta, iterations, tolerance):
+    """Return the kernel [shape=(T, m)] and each recording's H after joint updates."""
+    losses = [_loss(Vs, W, Hs, beta)]
+    for _ in range(iterations):
+        Hs = [update_H(V, W, H, beta) for V, H in zip(Vs, Hs, strict=True)]
+        pairs = [parts_of_W(V, W, H, beta) for V, H in zip(Vs, Hs, strict=True)]
+        N, P = (sum(parts) for parts in zip(*pairs, strict=True))
+        W = update(W, N, P, beta)
+        whole = W.sum()
+        W, Hs = W / whole, [H * whole for H in Hs]
+        losses.append(_loss(Vs, W, Hs, beta))
+        if losses[-2] - losses[-1] < tolerance * losses[0]:
+            break
+    return W[:, :, 0], Hs
+
+
+def _loss(Vs, W, Hs, beta):
+    models = (Convolutive(W, H).reconstruction() for H in Hs)
+    return sum(divergence(V, model, beta) for V, model in zip(Vs, models, strict=True))
 
 
 def rank_one_template(V, beta, iterations=_ITERATIONS):

@@ -31,20 +31,6 @@ def exponent(beta):
     return 1 / (beta - 1) if beta > 2 else 1
 
 
-def mask(V, beta):
-    """Return 1 where V counts and 0 where it does not, or None where all entries count.
-
-    At β ≤ 0 the divergence from an entry that is exactly 0 has no lower bound: it carries no
-    information and is left out.
-    """
-    if beta > 0:
-        return None
-    positive = V > 0
-    if bool(positive.all()):
-        return None
-    return positive.astype(V.dtype) if isinstance(V, np.ndarray) else positive.to(V.dtype)
-
-
 def ratios(V, model, beta, mask=None):
     """Return V ∘ Λ^(β−2) and Λ^(β−1), of which N and P are images under Aᵀ.
 
@@ -54,8 +40,8 @@ def ratios(V, model, beta, mask=None):
         Data of mean 1 and model, of one shape; `WH_FLOOR` is added to the model where β < 2.
     beta : float
         Any real.
-    mask : array, optional
-        See `mask`: multiplies both.
+    mask : array of bool, optional
+        Entries that count, of `nmfab.base.divergence.mask`: both are 0 elsewhere.
 
     Returns
     -------
@@ -75,8 +61,9 @@ def ratios(V, model, beta, mask=None):
         power = model ** (beta - 2)
         negative, positive = V * power, power * model
     if mask is not None:
-        negative = negative * mask
-        positive = mask if positive is None else positive * mask
+        xp = module_of(model)
+        positive = xp.ones_like(model) if positive is None else positive
+        negative, positive = (xp.where(mask, x, xp.zeros_like(x)) for x in (negative, positive))
     return negative, positive
 
 
@@ -94,8 +81,8 @@ def parts(V, model, beta, adjoint, *, sums=None, mask=None):
     sums : callable, optional
         Returns Aᵀ 1, which P is at β = 1, cheaper than `adjoint` of ones; it may have length 1
         along axes on which it does not depend.
-    mask : array, optional
-        See `mask`.
+    mask : array of bool, optional
+        See `ratios`.
 
     Returns
     -------

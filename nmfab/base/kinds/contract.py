@@ -36,6 +36,9 @@ class Factorization:
         Enters the key of every node that calls the kind's methods.
     signed : tuple of str
         Fields that may hold negative or complex numbers; all others are nonnegative.
+    spreads : bool
+        Whether what begins in one frame sounds in others: a silent frame behind it is not silent
+        in the model.
     curve : dict of ndarray
         ``iteration``, ``seconds``, ``loss``, ``kkt`` and, where the algorithm yields one,
         ``objective``: one entry for each point that was measured.
@@ -54,6 +57,7 @@ class Factorization:
     name: ClassVar[str] = ""
     version: ClassVar[int | None] = None
     signed: ClassVar[tuple[str, ...]] = ()
+    spreads: ClassVar[bool] = False
     curve = None
     stopped = ""
     filled = 0

@@ -1,7 +1,7 @@
 """The convolutive kind: templates that last several frames."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ class Convolutive(Factorization):
     H : array [shape=(rank, n)]
         Activations.
     """
+
+    spreads: ClassVar[bool] = True
 
     kernels: Any
     H: Any
