@@ -12,6 +12,7 @@ import time
 import uuid
 import weakref
 from collections import deque
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -313,7 +314,8 @@ class Place:
 
     def remember(self, name, value):
         """Keep a JSON value under a name of the caller's, beside the artifacts."""
-        write_record(self._memory(name), {"name": name, "value": value})
+        with suppress(StoreError):  # a cache that cannot be written can be read
+            write_record(self._memory(name), {"name": name, "value": value})
 
     def recall(self, name):
         """Return what `remember` kept, or None."""

@@ -8,6 +8,7 @@ memory tells what they were. The paths themselves are not kept: a cache is share
 
 import hashlib
 import os
+from contextlib import suppress
 
 from nmfab.base.errors import StoreError
 from nmfab.base.types import file_digest
@@ -39,7 +40,8 @@ def fingerprints(memory, parts):
         for name, part in parts.items()
     }
     if now != known:
-        write_record(memory, now)
+        with suppress(StoreError):  # a cache that cannot be written can be read
+            write_record(memory, now)
     return {name: _join(part["files"]) for name, part in now.items()}
 
 

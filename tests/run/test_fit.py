@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,6 +89,10 @@ def test_the_loader_of_the_other_dataset_is_in_the_key(learning, other, monkeypa
     assert len(calls("learn")) == 1
 
 
+def every_track(dataset, track):
+    return [("toy", name) for name in dataset.track_ids()]
+
+
 def with_audio(params, scale, audio):
     both = list(zip(scale, audio, strict=True))
     for scaled, part in both:
@@ -165,7 +170,7 @@ def test_tracks_are_streamed(learning, data):
             if one.memory.get(units[0].graph.keys.get(("toy", track, "features.scale")))
         }
 
-    made = learning(lambda dataset, track: [("toy", n) for n in dataset.track_ids()], compute=loads)
+    made = learning(every_track, compute=loads)
     made_units, _ = made.units(made.select({"rank": 1}))
     unit = next(unit for unit in made_units if unit.track == "two")
     unit.get(LEARNED)
@@ -175,22 +180,26 @@ def test_tracks_are_streamed(learning, data):
 
 
 def test_seconds_of_what_is_learned_from_are_not_those_of_learning(learning, monkeypatch):
-    import time
+    clock, plain = [0.0], toy.scale
 
     def slow(params, audio):
-        time.sleep(0.05)
+        clock[0] += 1
         return plain(params, audio)
 
-    plain = toy.scale
+    def learn(params, scale):
+        made = toy.learn(params, scale)
+        clock[0] += 0.25
+        return made
+
     monkeypatch.setattr(toy, "scale", slow)
-    made = learning(lambda dataset, track: [("toy", n) for n in dataset.track_ids()])
-    seconds = made.compute().tally.seconds
-    assert seconds["features.scale"] >= 0.15
-    assert seconds[LEARNED] < 0.05
+    monkeypatch.setattr("nmfab.run.unit.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    seconds = learning(every_track, compute=learn).compute().tally.seconds
+    assert seconds["features.scale"] == 3
+    assert seconds[LEARNED] == 0.25
 
 
 def test_refreshing_learns_once_whatever_the_number_of_tracks(learning):
-    made = learning(lambda dataset, track: [("toy", n) for n in dataset.track_ids()])
+    made = learning(every_track)
     run(made)
     assert run(made, refresh="postprocessing") == (3, 0, 0)
     assert len(calls("learn")) == 1

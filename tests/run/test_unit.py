@@ -47,6 +47,17 @@ def test_loaded_arrays_are_the_caller_s_to_change(experiment):
     assert (made.load("nmf.factorize", None, "one")["W"] * 2 == loaded["W"]).all()
 
 
+def test_problems_of_different_inputs_share_no_batch(experiment):
+    made = experiment(gain=[1, 10], init=["random"], seed=[1, 2], rank=[2, 3])
+    assert run(made) == (24, 0, 0)
+    assert calls("batch") == [("batch", 4)] * 6
+    sums = {"one": 3, "two": 4, "three": 5}
+    for setting, _, name, scores in made.results().rows:
+        p = setting.parameters
+        expected = sums[name] * p["gain"] * p["rank"] + 3 * p["seed"]
+        assert scores["error"] == abs(expected - 6)
+
+
 class Factors:
     """What readers of the toy's factorization are given, in the tests that decode it."""
 

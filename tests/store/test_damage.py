@@ -336,3 +336,19 @@ def test_a_record_is_readable_json(place):
     place.write_failure(BIG, "k", "because", "trace")
     (path,) = place.folder.rglob("*.json")
     assert json.loads(path.read_text())["content"]["message"] == "because"
+
+
+def test_a_cache_that_cannot_be_written_can_be_read(place, tmp_path, monkeypatch):
+    def refuse(*given):
+        raise PermissionError(13, "Permission denied")
+
+    audio = tmp_path / "audio.wav"
+    audio.write_bytes(b"one")
+    monkeypatch.setattr("os.replace", refuse)
+    assert set(place.fingerprints({"audio": Part((audio,), dict)})) == {"audio"}
+    place.remember("tracks", ["one"])
+    assert place.recall("tracks") is None
+    same(fresh(place).read(SMALL, "c"))
+    with pytest.raises(StoreError, match=r"k\.h5 cannot be written: .*Permission denied"):
+        place.write(BIG, "k", ARRAYS, {"recipe": {}})
+    assert not list(place.folder.rglob("*.tmp"))
