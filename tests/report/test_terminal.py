@@ -86,6 +86,18 @@ def test_a_row_without_any_number_is_said_and_a_detail_that_nobody_has_is_not():
     assert "no number for" not in shown(math.nan, math.nan, detail=True)
 
 
+def test_metrics_that_are_not_shown_are_counted(found):
+    def last(what=None):
+        return results_table(found, what).splitlines()[-1]
+
+    assert "more metric" not in last()
+    found.metrics["count"] = replace(found.metrics["count"], detail=True)
+    assert last() == "1 more metric: -d all"
+    assert "more metric" not in last("all") + last("F")
+    found.metrics["error"] = replace(found.metrics["error"], detail=True)
+    assert last() == "2 more metrics: -d all"
+
+
 def test_the_footer_tells_the_marks(found):
     shown = results_table(found)
     for note in (
