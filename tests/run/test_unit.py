@@ -32,6 +32,15 @@ def test_later_settings_are_given_what_earlier_ones_leave(experiment, monkeypatc
     assert len(calls("factorize")) == 3
 
 
+def test_what_was_refreshed_is_kept_for_the_settings_that_follow(experiment, monkeypatch):
+    made = experiment(tolerance=[0.5, 5, 50])
+    run(made)
+    monkeypatch.setattr(track, "KEPT", 0)
+    assert run(made, refresh="nmf") == (9, 0, 0)
+    assert len(calls("factorize")) == 3
+    assert len(calls("score")) == 9
+
+
 def test_arrays_that_others_are_given_cannot_be_changed(experiment, data):
     made = experiment()
     (unit, *_), _ = made.units(made.select())
