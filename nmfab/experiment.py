@@ -74,18 +74,30 @@ class Experiment:
         self._grid = None
 
     def add_plugin(self, path):
-        """Import a user's file; its algorithms join every plan that has a factor ``algorithm``."""
+        """Import a user's file; what it brings joins every plan that has a factor for it.
+
+        Algorithms join the factor ``algorithm``; steps that of their family, baselines where they
+        are those of the experiment's task.
+        """
         from nmfab.algorithms import ALGORITHMS
+        from nmfab.postprocessing import FAMILIES, STEPS
 
         path = Path(path).resolve()
         load_plugin(path)
         self.plugins.append(path)
         brought = [
-            name for name in ALGORITHMS.names() if source_file(ALGORITHMS[name]) == str(path)
+            ("algorithm", name)
+            for name in ALGORITHMS.names()
+            if source_file(ALGORITHMS[name]) == str(path)
         ]
+        for step in STEPS.brought_by(path):
+            factor = FAMILIES[step.family].factor
+            if factor != "baseline" or step.family == self.task_name:
+                brought.append((factor, step.name))
         for plan in self._plans.values():
-            if "algorithm" in plan:
-                plan["algorithm"] = [*plan["algorithm"], *brought]
+            for factor, name in brought:
+                if factor in plan:
+                    plan[factor] = [*plan[factor], name]
         self._grid = None
 
     def set(self, name, values):

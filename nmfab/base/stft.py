@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from nmfab.base.errors import UsageError
 from nmfab.base.spectrum import frame_count
 
 VERSION = 1
 _CHUNK = 512  # frames transformed at once: some 10 MB at n_fft 2048
 
 
-def stft(samples, *, n_fft, hop):
+def stft(samples, *, n_fft, hop, window=None):
     """Return the spectra of every channel.
 
     Frame j is centred on sample ``j * hop``; the signal is continued by zeros on both sides, and
@@ -20,16 +21,24 @@ def stft(samples, *, n_fft, hop):
     samples : np.ndarray [shape=(..., samples)]
         A signal, float32 or float64.
     n_fft, hop : int
-        Length of the window and distance of the frames, in samples; `n_fft` is even.
+        Length of the transform and distance of the frames, in samples; `n_fft` is even.
+    window : int, optional
+        Length of the window where it is shorter than the transform: it lies in the middle, with
+        zeros around it.
 
     Returns
     -------
     np.ndarray [shape=(..., 1 + n_fft // 2, frames)]
         complex64 for float32, complex128 for float64.
+
+    Raises
+    ------
+    UsageError
+        If the window is longer than the transform.
     """
     from scipy.fft import rfft
 
-    window = _hann(n_fft).astype(samples.dtype)
+    shape = _padded_hann(window or n_fft, n_fft).astype(samples.dtype)
     padding = [(0, 0)] * (samples.ndim - 1) + [(n_fft // 2, n_fft // 2)]
     padded = np.pad(samples, padding)
     views = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=-1)[..., ::hop, :]
@@ -38,7 +47,7 @@ def stft(samples, *, n_fft, hop):
     spectra = np.empty((*samples.shape[:-1], 1 + n_fft // 2, count), dtype=dtype)
     for start in range(0, count, _CHUNK):
         span = slice(start, min(start + _CHUNK, count))
-        spectra[..., span] = np.swapaxes(rfft(views[..., span, :] * window, axis=-1), -1, -2)
+        spectra[..., span] = np.swapaxes(rfft(views[..., span, :] * shape, axis=-1), -1, -2)
     return spectra
 
 
@@ -83,14 +92,14 @@ def istft(spectra, *, n_fft, hop, length):
     return signal[..., kept] / safe
 
 
-def spectrogram(samples, *, n_fft, hop, power):
+def spectrogram(samples, *, n_fft, hop, power, window=None):
     """Return the mean over channels of ``|X|**power``, the V that shared factors model.
 
     Parameters
     ----------
     samples : np.ndarray [shape=(channels, samples)]
         A signal.
-    n_fft, hop : int
+    n_fft, hop, window : int
         See `stft`.
     power : int
         1 for magnitudes, 2 for powers.
@@ -102,8 +111,15 @@ def spectrogram(samples, *, n_fft, hop, power):
     """
     total = 0.0
     for signal in samples:
-        total = total + np.abs(stft(signal, n_fft=n_fft, hop=hop)) ** power
+        total = total + np.abs(stft(signal, n_fft=n_fft, hop=hop, window=window)) ** power
     return total / np.asarray(len(samples), dtype=samples.dtype)
+
+
+def _padded_hann(length, n_fft):
+    if length > n_fft:
+        raise UsageError(f"a window of {length} samples does not fit into n_fft {n_fft}")
+    before = (n_fft - length) // 2
+    return np.pad(_hann(length), (before, n_fft - length - before))
 
 
 def _hann(n_fft):

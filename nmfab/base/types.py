@@ -115,6 +115,8 @@ class Node:
         Per parameter: the value at which it stays out of the key (`Param.absent`).
     small : bool
         Kept in the job's shard (estimates, scores) and not in a file of its own.
+    transient : bool
+        Not kept at all, but made again for each reader: the sound of estimates.
     batch : tuple of str
         Parameters whose settings may share one call of `compute_batch`.
     compute_batch : callable, optional
@@ -140,6 +142,7 @@ class Node:
     optional_parts: tuple[str, ...] = ()
     absent: Mapping[str, Any] = field(default_factory=dict)
     small: bool = False
+    transient: bool = False
     batch: tuple[str, ...] = ()
     compute_batch: Callable[..., Sequence[Any]] | None = None
     libraries: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from nmfab.base.registry import unknown
 from nmfab.base.values import canonical, canonical_json, same
 from nmfab.datasets import DATASETS
 from nmfab.features import FEATURES
+from nmfab.postprocessing import STEPS
 
 
 class Checker:
@@ -102,15 +103,16 @@ def _listed(modalities):
 
 
 def _is_component_param(name):
-    """Tell whether ``NAME.param`` names a parameter of a registered algorithm or feature."""
+    """Tell whether ``NAME.param`` names a parameter of an algorithm, a feature or a step."""
     component, dot, param = name.partition(".")
-    for registry in (ALGORITHMS, FEATURES):
-        if dot and component in registry:
-            known = registry[component].defaults
-            if param not in known:
-                raise UsageError(unknown(f"parameter of {component}", param, known))
-            return True
-    return False
+    if not dot:
+        return False
+    found = [registry[component] for registry in (ALGORITHMS, FEATURES) if component in registry]
+    found += STEPS.named(component)
+    known = [key for each in found for key in each.defaults]
+    if found and param not in known:
+        raise UsageError(unknown(f"parameter of {component}", param, known))
+    return bool(found)
 
 
 def holds(modalities, value):

@@ -11,8 +11,8 @@ import numpy as np
 
 from nmfab.base.errors import UsageError
 from nmfab.base.registry import unknown
+from nmfab.postprocessing.contract import step
 
-VERSION = 1
 _REFERENCE_SIZE = 8
 
 
@@ -67,6 +67,30 @@ def block_correlations(similarity, max_size, bands=None):
         total = total[: n_bars - size + 1] + gained[min(size - 1, reach), size:]
         correlations[size, : len(total)] = total / size**2
     return correlations
+
+
+@step("segmentation", "cbm", version=2)
+def cbm(similarity, *, edges, bands, penalty, penalty_weight, max_size):
+    """Return the boundaries of the segmentation whose blocks are the most homogeneous.
+
+    Parameters
+    ----------
+    similarity : np.ndarray [shape=(n_bars, n_bars)]
+        A self-similarity.
+    edges : np.ndarray [shape=(n_bars + 1,)]
+        Where bars begin and the last one ends, s.
+    bands, penalty, penalty_weight, max_size
+        See `segment_bars`.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_segments + 1,)]
+        Seconds.
+    """
+    found, _ = segment_bars(
+        similarity, bands=bands, penalty=penalty, penalty_weight=penalty_weight, max_size=max_size
+    )
+    return edges[found]
 
 
 def segment_bars(similarity, *, bands=7, penalty="modulo8", penalty_weight=1.0, max_size=32):

@@ -1,10 +1,11 @@
-"""Which source each component of a factorization belongs to."""
+"""Steps that say which source each component of a factorization belongs to."""
 
 import numpy as np
 
 from nmfab.base.errors import UsageError
+from nmfab.postprocessing.contract import step
 
-VERSION = 1
+_FRAMES = 256  # at which all components are looked at together
 _MELS = 128
 _RANGE = 1e-8  # floor of a mel band's power relative to the template's strongest: −80 dB
 
@@ -50,106 +51,123 @@ def mfcc_of_templates(W, *, sample_rate, power, n_mfcc=20):
     return dct(level, axis=0, type=2, norm="ortho")[1:n_mfcc].T
 
 
-def group_by_mfcc(W, H, *, n_sources, sample_rate, power, seed=0, restarts=10):
+@step(
+    "grouping",
+    "mfcc",
+    version=2,
+    libraries=("scikit-learn", "librosa"),
+    calls=("templates", "activations"),
+)
+def group_by_mfcc(
+    factorization, *, n_sources, kmeans_seed, sample_rate, power, n_mfcc=20, restarts=10
+):
     """Group components by k-means on the cepstra of their templates.
 
     Parameters
     ----------
-    W : np.ndarray [shape=(m, rank)]
-        Templates.
-    H : np.ndarray [shape=(rank, n)]
-        Activations: a component that is zero in W or H belongs to no group.
+    factorization : Factorization
+        Of rank r; a component whose template or activation is zero belongs to no group.
     n_sources : int
         Number of groups.
+    kmeans_seed : int
+        Draws the starts of k-means.
     sample_rate : int
         Hz.
     power : int
         The factorization is one of ``|X|**power``.
-    seed : int
-        Draws the starts of k-means.
+    n_mfcc : int
+        See `mfcc_of_templates`.
     restarts : int
         How many starts, of which the most compact result is taken.
 
     Returns
     -------
-    np.ndarray of int [shape=(rank,)]
+    np.ndarray of int [shape=(r,)]
         Group of each component, −1 for none. Groups stay empty where there are fewer different
         templates than sources.
     """
     from sklearn.cluster import KMeans
 
+    W = factorization.templates()
     groups = np.full(W.shape[1], -1)
-    alive = sounding(W, H)
+    alive = sounding(factorization)
     if not alive.any():
         return groups
-    points = mfcc_of_templates(W[:, alive], sample_rate=sample_rate, power=power)
+    points = mfcc_of_templates(W[:, alive], sample_rate=sample_rate, power=power, n_mfcc=n_mfcc)
     distinct = len(np.unique(points, axis=0))
     clusters = min(n_sources, distinct)
-    means = KMeans(n_clusters=clusters, n_init=restarts, random_state=seed)
+    means = KMeans(n_clusters=clusters, n_init=restarts, random_state=kmeans_seed)
     groups[alive] = means.fit_predict(points)
     return groups
 
 
-def group_by_oracle(W, H, stems):
+@step(
+    "grouping",
+    "oracle",
+    version=2,
+    oracle=True,
+    calls=("grouped", "templates", "activations"),
+)
+def group_by_oracle(factorization, *, stem_powers):
     """Give each component to the stem that has most energy in what the component lets through.
 
     Parameters
     ----------
-    W : np.ndarray [shape=(m, rank)]
-        Templates.
-    H : np.ndarray [shape=(rank, n)]
-        Activations.
-    stems : np.ndarray [shape=(sources, m, n)]
-        Power spectrograms of the true stems, ``|S|**2`` whatever the model's power.
+    factorization : Factorization
+        Of rank r.
+    stem_powers : np.ndarray [shape=(sources, m, n, ...)]
+        Power spectrograms of the true stems, ``|S|**2`` whatever the model's power; behind n the
+        channels, where the model tells them apart. Of several views, those of the first.
 
     Returns
     -------
-    np.ndarray of int [shape=(rank,)]
-        Stem of each component, −1 for one that is zero in W or H.
+    np.ndarray of int [shape=(r,)]
+        Stem of each component, −1 for one whose template or activation is zero.
+    """
+    energies = masked_energies(factorization, stem_powers)
+    return np.where(sounding(factorization), energies.argmax(axis=1), -1)
+
+
+def masked_energies(factorization, stem_powers):
+    """Return the energy of every stem behind the Wiener mask of every component.
+
+    The mask of component k is its share of the model, and the energy of stem j behind it the sum of
+    ``(mask * |S_j|)**2``.
+
+    Parameters
+    ----------
+    factorization, stem_powers
+        See `group_by_oracle`.
+
+    Returns
+    -------
+    np.ndarray [shape=(r, sources)]
 
     Raises
     ------
     UsageError
         If the shapes do not fit.
     """
-    if stems.shape[1:] != (W.shape[0], H.shape[1]):
-        raise UsageError(
-            f"stems of {stems.shape[1]} × {stems.shape[2]} bins do not fit a factorization of "
-            f"{W.shape[0]} × {H.shape[1]}"
-        )
-    energies = masked_energies(W, H, stems)
-    return np.where(sounding(W, H), energies.argmax(axis=1), -1)
-
-
-def masked_energies(W, H, stems):
-    """Return the energy of every stem behind the Wiener mask of every component.
-
-    The mask of component k is ``W_k H_k / (W H)``, and the energy of stem j behind it the sum of
-    ``(mask * |S_j|)**2``.
-
-    Parameters
-    ----------
-    W, H, stems
-        See `group_by_oracle`.
-
-    Returns
-    -------
-    np.ndarray [shape=(rank, sources)]
-    """
-    W, H = np.asarray(W, dtype=np.float64), np.asarray(H, dtype=np.float64)
-    # Scaling W's columns to unit maximum changes no product and keeps the squares in range.
-    scale = W.max(axis=0)
-    W, H = W / np.where(scale > 0, scale, 1), H * scale[:, None]
-    model = W @ H
-    inverse = np.where(model > 0, 1 / np.where(model > 0, model, 1), 0)
-    weights, activity = W**2, H
-    energies = np.empty((W.shape[1], len(stems)))
-    for j, stem in enumerate(stems):
-        # (H / model)² is not separable; |S|² / model² is taken into the sum over frequency.
-        energies[:, j] = np.sum(weights.T @ (stem * inverse**2) * activity**2, axis=1)
+    rank = factorization.rank
+    energies = np.zeros((rank, len(stem_powers)))
+    for start in range(0, stem_powers.shape[2], _FRAMES):
+        span = slice(start, start + _FRAMES)
+        parts = factorization.grouped(np.arange(rank), rank, frames=span)
+        parts = next(iter(parts.values())) if isinstance(parts, dict) else parts
+        parts = np.asarray(parts, np.float64)
+        heard = stem_powers[:, :, span].astype(np.float64)
+        if parts.shape[1:] != heard.shape[1:]:
+            raise UsageError(
+                f"stems of {stem_powers.shape[1:]} bins do not fit a factorization whose frames "
+                f"{start} to {start + parts.shape[2]} have {parts.shape[1:]}"
+            )
+        model = parts.sum(axis=0)
+        masks = parts / np.where(model > 0, model, 1)
+        energies += (masks**2).reshape(rank, -1) @ heard.reshape(len(heard), -1).T
     return energies
 
 
-def sounding(W, H):
-    """Tell which components are not zero; np.ndarray of bool [shape=(rank,)]."""
+def sounding(factorization):
+    """Tell which components are not zero; np.ndarray of bool [shape=(r,)]."""
+    W, H = factorization.templates(), factorization.activations()
     return np.asarray(W).any(axis=0) & np.asarray(H).any(axis=1)

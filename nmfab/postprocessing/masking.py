@@ -1,183 +1,146 @@
-"""From groups of components to sound: every estimate is the mixture's spectrum times a gain.
+"""Steps from groups of components to sound: the mixture's spectrum times a gain of each group.
 
-What is kept of an estimate is the grouping of components and the kind of mask; the gains and the
-sound are computed from W and H when they are needed.
+A model of ``|X|**power`` enters a Wiener mask with ``exponent / power``, so that exponent 2 is the
+Wiener filter of independent Gaussian sources and exponent 1 its magnitude version. Liutkus and
+Badeau, "Generalized Wiener filtering with fractional power spectrograms", ICASSP 2015, Eq. 5.
 """
 
 import numpy as np
 
 from nmfab.base.errors import UsageError
 from nmfab.base.stft import istft, spectrogram, stft
+from nmfab.postprocessing.contract import step
 
-VERSION = 1
-MASKS = ("wiener1", "wiener2", "direct")
-IDEAL = ("ibm1", "ibm2", "irm1", "irm2")
-_EPS = np.finfo(np.float32).eps
-_FRAMES = 1024  # at which gains are computed at once, so that W·H of a long track never stands
+_FRAMES = (
+    1024  # at which gains are computed at once, so that the model of a long track never stands
+)
 
 
-def group_gains(W, H, groups, *, n_sources, power, mask, observed=None):
-    """Return the gain of each group of components in each bin.
-
-    The exponent of a Wiener mask is that of the magnitudes: a model of ``|X|**power`` enters with
-    ``exponent / power``, so that exponent 2 is the Wiener filter of independent Gaussian sources
-    and exponent 1 its magnitude version. Liutkus and Badeau, "Generalized Wiener filtering with
-    fractional power spectrograms", ICASSP 2015, Eq. 5.
+@step("masking", "wiener1", version=1, calls=("grouped",))
+def wiener1(factorization, *, groups, n_groups, mixture, n_fft, hop, power):
+    """Return the sound of every group through the Wiener mask of exponent 1.
 
     Parameters
     ----------
-    W : np.ndarray [shape=(m, rank)]
-        Templates.
-    H : np.ndarray [shape=(rank, n)]
-        Activations.
-    groups : np.ndarray of int [shape=(rank,)]
+    factorization : Factorization
+        A model of ``|X|**power``, of rank r.
+    groups : np.ndarray of int [shape=(r,)]
         Group of each component, −1 for none.
-    n_sources : int
+    n_groups : int
         Number of groups.
+    mixture : np.ndarray [shape=(channels, samples)]
+        The recording.
+    n_fft, hop : int
+        See `nmfab.base.stft.stft`.
     power : int
-        The model is one of ``|X|**power``.
-    mask : {"wiener1", "wiener2", "direct"}
-        ``"direct"`` gives each bin the magnitude of the model itself, with no conservation of the
-        mixture.
-    observed : np.ndarray [shape=(m, n)], optional
-        The ``|X|**power`` that was modelled; ``"direct"`` divides by it.
+        See `factorization`.
 
     Returns
     -------
-    np.ndarray [shape=(n_sources, m, n)]
-        The gains of Wiener masks add up to one wherever the model of all groups is not zero.
-
-    Raises
-    ------
-    UsageError
-        If there is no such mask, or ``"direct"`` is not told what was observed.
+    np.ndarray [shape=(n_groups, channels, samples)], float32
+        A group without components is silent.
     """
-    if mask not in MASKS:
-        raise UsageError(f"unknown mask {mask!r}: there are {', '.join(MASKS)}")
-    if mask == "direct" and observed is None:
-        raise UsageError("mask direct needs the spectrogram that was modelled")
-    models = np.stack([W[:, groups == source] @ H[groups == source] for source in range(n_sources)])
-    if mask == "direct":
-        silent = observed == 0
-        gains = (models / np.where(silent, 1, observed)) ** (1 / power)
-        return np.where(silent, 0, gains)
-    exponent = {"wiener1": 1, "wiener2": 2}[mask]
+    return _masked(factorization, groups, n_groups, mixture, n_fft, hop, _wiener(1 / power))
+
+
+@step("masking", "wiener2", version=1, calls=("grouped",))
+def wiener2(factorization, *, groups, n_groups, mixture, n_fft, hop, power):
+    """Return the sound of every group through the Wiener mask of exponent 2; see `wiener1`."""
+    return _masked(factorization, groups, n_groups, mixture, n_fft, hop, _wiener(2 / power))
+
+
+@step("masking", "direct", version=1, calls=("grouped",))
+def direct(factorization, *, groups, n_groups, mixture, n_fft, hop, power):
+    """Return the model of every group with the phases of the mixture; see `wiener1`.
+
+    Each bin gets the magnitude of the model itself, with no conservation of the mixture.
+    """
+    samples = np.asarray(mixture, dtype=np.float32)
+    shared = spectrogram(samples, n_fft=n_fft, hop=hop, power=power)
+
+    def gains(models, spectrum, span, own):
+        observed = np.abs(spectrum) ** power if own else shared[:, span]
+        return direct_gains(models, observed, power)
+
+    return _masked(factorization, groups, n_groups, mixture, n_fft, hop, gains)
+
+
+def wiener_gains(models, exponent):
+    """Return each model's share of the sum of all models, to a power.
+
+    Parameters
+    ----------
+    models : np.ndarray [shape=(groups, m, n)]
+        Nonnegative.
+    exponent : float
+        Of the models.
+
+    Returns
+    -------
+    np.ndarray [shape=(groups, m, n)]
+        They add up to one wherever a model is not zero, and are zero elsewhere.
+    """
     # Relative to the strongest group: a power of small numbers must not vanish.
     strongest = models.max(axis=0)
-    models = (models / np.where(strongest > 0, strongest, 1)) ** (exponent / power)
-    total = models.sum(axis=0)
-    return models / np.where(total > 0, total, 1)
+    powers = (models / np.where(strongest > 0, strongest, 1)) ** exponent
+    total = powers.sum(axis=0)
+    return powers / np.where(total > 0, total, 1)
 
 
-def ideal_gains(mixture, stems, kind):
-    """Return the ideal masks of SiSEC 2018 from the true stems.
-
-    ``ibm1`` and ``ibm2``: a bin is let through for every stem that holds at least half of the
-    mixture's magnitude (1) or power (2) in it, so that one bin may go to several stems or to none.
-    ``irm1`` and ``irm2``: the stem's share of the sum of the stems' magnitudes or powers. Stöter,
-    Liutkus and Ito, LVA/ICA 2018; definitions of github.com/sigsep/sigsep-mus-oracle.
+def direct_gains(models, observed, power):
+    """Return the gains that give each bin of a mixture the magnitude of the models.
 
     Parameters
     ----------
-    mixture : np.ndarray [shape=(m, n)]
-        Complex spectrum of one channel.
-    stems : np.ndarray [shape=(sources, m, n)]
-        Complex spectra of the stems in that channel.
-    kind : {"ibm1", "ibm2", "irm1", "irm2"}
-        Which mask.
+    models : np.ndarray [shape=(groups, m, n)]
+        Of ``|X|**power``.
+    observed : np.ndarray [shape=(m, n)]
+        The ``|X|**power`` that was modelled.
+    power : int
+        See above.
 
     Returns
     -------
-    np.ndarray [shape=(sources, m, n)]
+    np.ndarray [shape=(groups, m, n)]
+        Zero where nothing was observed.
     """
-    if kind not in IDEAL:
-        raise UsageError(f"unknown ideal mask {kind!r}: there are {', '.join(IDEAL)}")
-    exponent = int(kind[-1])
-    powers = np.abs(stems) ** exponent
-    if kind.startswith("ibm"):
-        return (powers >= 0.5 * (np.abs(mixture) ** exponent + _EPS)).astype(powers.dtype)
-    return powers / (powers.sum(axis=0) + _EPS)
+    silent = observed == 0
+    gains = (models / np.where(silent, 1, observed)) ** (1 / power)
+    return np.where(silent, 0, gains)
 
 
-def hpss_gains(mixture):
-    """Return soft masks of harmonic and percussive sound by median filtering.
+def _wiener(exponent):
+    return lambda models, spectrum, span, own: wiener_gains(models, exponent)
 
-    Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010, with librosa's
-    defaults (31 frames, 31 bins, exponent 2).
 
-    Parameters
-    ----------
-    mixture : np.ndarray [shape=(m, n)]
-        Complex spectrum of one channel.
+def _masked(model, groups, n_groups, mixture, n_fft, hop, gains):
+    """Return the mixture through ``gains(models, spectrum, frames, own)`` of each channel.
 
-    Returns
-    -------
-    np.ndarray [shape=(2, m, n)]
-        Harmonic, then percussive.
+    `own` says whether the models are those of that channel, or shared by all.
     """
-    import librosa
-
-    return np.stack(librosa.decompose.hpss(np.abs(mixture), mask=True))
-
-
-def estimates(samples, factors, groups, *, n_sources, n_fft, hop, power, mask):
-    """Return the sound of every group: the mixture through its mask.
-
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(channels, samples)]
-        The mixture.
-    factors : sequence of (W, H)
-        One pair, shared by all channels, or one for each channel.
-    groups : sequence of np.ndarray of int [shape=(rank,)]
-        As many as `factors`.
-    n_sources, n_fft, hop, power, mask
-        See `group_gains` and `nmfab.base.stft.stft`.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_sources, channels, samples)], float32
-        A group without components is silent.
-
-    Raises
-    ------
-    UsageError
-        If there are neither one nor as many pairs of factors as channels.
-    """
-    samples = np.asarray(samples, dtype=np.float32)
-    if len(factors) not in (1, len(samples)):
-        raise UsageError(f"{len(factors)} factorizations do not fit {len(samples)} channels")
-    shared = None
-    if mask == "direct" and len(factors) == 1:
-        shared = spectrogram(samples, n_fft=n_fft, hop=hop, power=power)
-    sound = np.empty((n_sources, *samples.shape), dtype=np.float32)
+    samples = np.asarray(mixture, dtype=np.float32)
+    sound = np.empty((n_groups, *samples.shape), dtype=np.float32)
     for channel, signal in enumerate(samples):
-        index = 0 if len(factors) == 1 else channel
         spectrum = stft(signal, n_fft=n_fft, hop=hop)
-        _check_frames(spectrum, *factors[index])
-        observed = np.abs(spectrum) ** power if shared is None else shared
-        masked = np.empty((n_sources, *spectrum.shape), dtype=spectrum.dtype)
+        masked = np.empty((n_groups, *spectrum.shape), dtype=spectrum.dtype)
         for start in range(0, spectrum.shape[1], _FRAMES):
             span = slice(start, start + _FRAMES)
-            gains = group_gains(
-                factors[index][0],
-                factors[index][1][:, span],
-                groups[index],
-                n_sources=n_sources,
-                power=power,
-                mask=mask,
-                observed=observed[:, span],
-            )
-            masked[..., span] = gains * spectrum[:, span]
+            models = model.grouped(groups, n_groups, frames=span)
+            if isinstance(models, dict):  # of several views the one that sound is made from
+                models = models[str(n_fft)]
+            own = models.ndim == 4
+            models = models[..., channel] if own else models
+            _check(models, spectrum[:, span])
+            masked[..., span] = gains(models, spectrum[:, span], span, own) * spectrum[:, span]
         sound[:, channel] = _sounds(masked, signal, n_fft, hop)
     return sound
 
 
-def _check_frames(spectrum, W, H):
-    if (W.shape[0], H.shape[1]) != spectrum.shape:
+def _check(models, spectrum):
+    if models.shape[1:] != spectrum.shape:
         raise UsageError(
-            f"factors of a spectrogram {W.shape[0]} × {H.shape[1]} do not fit the recording's "
-            f"{spectrum.shape[0]} × {spectrum.shape[1]}"
+            f"a model of a spectrogram {models.shape[1]} × {models.shape[2]} does not fit the "
+            f"recording's {spectrum.shape[0]} × {spectrum.shape[1]}"
         )
 
 
@@ -185,49 +148,10 @@ def _sounds(masked, signal, n_fft, hop):
     return istft(masked, n_fft=n_fft, hop=hop, length=len(signal)).astype(np.float32)
 
 
-def ideal_estimates(samples, stems, kind, *, n_fft, hop):
-    """Return the sound of the ideal masks, each channel with its own; see `ideal_gains`.
-
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(channels, samples)]
-        The mixture.
-    stems : np.ndarray [shape=(sources, channels, samples)]
-        True images.
-    kind : {"ibm1", "ibm2", "irm1", "irm2"}
-        Which mask.
-    n_fft, hop : int
-        See `nmfab.base.stft.stft`; SiSEC 2018 took 2048 and 1024.
-
-    Returns
-    -------
-    np.ndarray [shape=(sources, channels, samples)], float32
-    """
-    sound = np.empty(stems.shape, dtype=np.float32)
-    for channel, signal in enumerate(np.asarray(samples, dtype=np.float32)):
-        spectrum = stft(signal, n_fft=n_fft, hop=hop)
-        truth = stft(np.asarray(stems[:, channel], dtype=np.float32), n_fft=n_fft, hop=hop)
-        gains = ideal_gains(spectrum, truth, kind)
-        sound[:, channel] = _sounds(gains * spectrum, signal, n_fft, hop)
-    return sound
-
-
-def hpss_estimates(samples, *, n_fft, hop):
-    """Return harmonic and percussive sound, each channel masked alone; see `hpss_gains`.
-
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(channels, samples)]
-        The mixture.
-    n_fft, hop : int
-        See `nmfab.base.stft.stft`.
-
-    Returns
-    -------
-    np.ndarray [shape=(2, channels, samples)], float32
-    """
-    sound = np.empty((2, *samples.shape), dtype=np.float32)
-    for channel, signal in enumerate(np.asarray(samples, dtype=np.float32)):
-        spectrum = stft(signal, n_fft=n_fft, hop=hop)
-        sound[:, channel] = _sounds(hpss_gains(spectrum) * spectrum, signal, n_fft, hop)
-    return sound
+def own_filter(factorization, *, groups, mixture, n_fft, hop):
+    """Return the sound of every group by the factorization's own `separate`; see `wiener1`."""
+    samples = np.asarray(mixture, dtype=np.float32)
+    spectra = np.moveaxis(stft(samples, n_fft=n_fft, hop=hop), 0, -1)
+    images = np.asarray(factorization.separate(spectra, groups))  # sources × m × n × channels
+    sound = istft(np.moveaxis(images, -1, 1), n_fft=n_fft, hop=hop, length=samples.shape[1])
+    return sound.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Activations → notes, and notes → MIDI file and sound.
+"""Steps from activations to notes; notes as a MIDI file and as sound.
 
 A pitch is *active* where its activation exceeds ``threshold`` times the global maximum of all
 activations, and *struck* where the activation exceeds its own average over the ``average`` seconds
@@ -10,16 +10,34 @@ keep a steady note in one piece: the average looks backward only (a centred one 
 note's end, and strikes it again), and it decides beginnings, never endings.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nmfab.base.errors import UsageError
+from nmfab.postprocessing.contract import step as register
 from nmfab.postprocessing.pitch import NO_PITCH, unit_columns
 
-VERSION = 1
 THRESHOLDS = ("fixed", "adaptive")
 
 
-def merge_pitches(W, H, pitches):
+class Activity(NamedTuple):
+    """Activations as magnitudes, one row per pitch.
+
+    Attributes
+    ----------
+    rows : np.ndarray [shape=(k, n)]
+        Whatever the power of V, on the scale of magnitudes.
+    pitches : np.ndarray [shape=(k,), dtype=int]
+        MIDI numbers, ascending.
+    """
+
+    rows: np.ndarray
+    pitches: np.ndarray
+
+
+@register("activity", "merged", version=1, calls=("templates", "activations"))
+def merge_pitches(factorization, *, pitches, power):
     """Bring the activations of all templates of one pitch together.
 
     Templates are scaled to unit Euclidean norm and activations by what that takes, so that rows
@@ -27,24 +45,49 @@ def merge_pitches(W, H, pitches):
 
     Parameters
     ----------
-    W : np.ndarray [shape=(m, rank)]
-        Templates.
-    H : np.ndarray [shape=(rank, n)]
-        Activations.
-    pitches : np.ndarray [shape=(rank,)]
+    factorization : Factorization
+        Of rank r.
+    pitches : np.ndarray [shape=(r,)]
         MIDI numbers, 0 for a template without a pitch.
+    power : int
+        V is the modulus to this power.
 
     Returns
     -------
-    activity : np.ndarray [shape=(k, n)]
-        One row per pitch.
-    names : np.ndarray [shape=(k,), dtype=int]
-        Their MIDI numbers, ascending.
+    Activity
     """
-    scaled = np.asarray(H, dtype=float) * unit_columns(W)[1][:, None]
+    norms = unit_columns(factorization.templates())[1]
+    scaled = np.asarray(factorization.activations(), dtype=float) * norms[:, None]
     names = np.unique(pitches[pitches != NO_PITCH])
     members = np.asarray(pitches)[None, :] == names[:, None]
-    return members.astype(float) @ scaled, names
+    return Activity((members.astype(float) @ scaled) ** (1 / power), names)
+
+
+@register("thresholding", "fixed", version=2)
+def fixed(activity, *, step, threshold, average, gap, shortest):
+    """Return the notes above a threshold; see the top of this file and `detect_notes`.
+
+    Parameters
+    ----------
+    activity : Activity
+        Activations by pitch.
+    step, threshold, average, gap, shortest : float
+        See `detect_notes`.
+
+    Returns
+    -------
+    onsets, offsets, pitches
+        See `detect_notes`.
+    """
+    options = {"step": step, "average": average, "gap": gap, "shortest": shortest}
+    return detect_notes(*activity, threshold=threshold, thresholding="fixed", **options)
+
+
+@register("thresholding", "adaptive", version=2)
+def adaptive(activity, *, step, threshold, average, gap, shortest):
+    """Return the notes that begin where a pitch is struck; see the top of this file and `fixed`."""
+    options = {"step": step, "average": average, "gap": gap, "shortest": shortest}
+    return detect_notes(*activity, threshold=threshold, thresholding="adaptive", **options)
 
 
 def detect_notes(

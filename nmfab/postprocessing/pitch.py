@@ -1,30 +1,40 @@
-"""Templates → pitches: one MIDI number for each column of W, 0 where it has none."""
+"""Steps that name pitches: one MIDI number for each template, 0 where it has none."""
 
 import numpy as np
 
-VERSION = 1
+from nmfab.base.kinds import LowRank
+from nmfab.postprocessing.contract import step
+
 LOWEST, HIGHEST = 21, 108  # the keys of a piano, MIDI numbers
 NO_PITCH = 0
 
 
-def fixed_pitches(rank):
+def _needs_harmonic_start(params):
+    if params.get("init") == "harmonic":
+        return None
+    return "pitch fixed goes with the templates of init harmonic"
+
+
+@step("pitch", "fixed", version=2, calls=("activations",), skip=_needs_harmonic_start)
+def fixed_pitches(factorization):
     """Return the pitches of a harmonic start: template k is MIDI 21 + k.
 
     Parameters
     ----------
-    rank : int
-        Number of templates.
+    factorization : Factorization
+        Of rank r.
 
     Returns
     -------
-    np.ndarray [shape=(rank,), dtype=int]
+    np.ndarray [shape=(r,), dtype=int]
         MIDI numbers; 0 from the 89th template on, which start at random.
     """
-    pitches = LOWEST + np.arange(rank)
+    pitches = LOWEST + np.arange(factorization.rank)
     return np.where(pitches <= HIGHEST, pitches, NO_PITCH)
 
 
-def autocorrelation_pitches(W, *, sample_rate, n_fft, power=1, nearest=0.85, least=0.1):
+@step("pitch", "autocorrelation", version=2, calls=("templates",))
+def autocorrelation_pitches(factorization, *, frequencies, power, nearest=0.85, least=0.1):
     """Pitch of each template by the autocorrelation of its inverse transform.
 
     The template is a modulus without phases; the autocorrelation of its zero-phase inverse
@@ -34,14 +44,12 @@ def autocorrelation_pitches(W, *, sample_rate, n_fft, power=1, nearest=0.85, lea
 
     Parameters
     ----------
-    W : np.ndarray [shape=(1 + n_fft // 2, rank)]
-        Templates, nonnegative.
-    sample_rate : float
-        Hz.
-    n_fft : int
-        Length of the transform that the rows of W belong to.
+    factorization : Factorization
+        Of rank r, its templates those of all bins of a transform.
+    frequencies : np.ndarray [shape=(1 + n_fft // 2,)]
+        Of the bins, Hz.
     power : {1, 2}
-        Exponent of the modulus in W.
+        Exponent of the modulus in V.
     nearest : float
         See above.
     least : float
@@ -49,9 +57,12 @@ def autocorrelation_pitches(W, *, sample_rate, n_fft, power=1, nearest=0.85, lea
 
     Returns
     -------
-    np.ndarray [shape=(rank,), dtype=int]
+    np.ndarray [shape=(r,), dtype=int]
         MIDI numbers, or 0.
     """
+    W = factorization.templates()
+    n_fft = 2 * (len(frequencies) - 1)
+    sample_rate = float(frequencies[1]) * n_fft
     fine = max(1, int(np.ceil(160_000 / sample_rate)))  # at 160 kHz a lag at MIDI 108 is 45 cents
     spectrum = np.asarray(W, dtype=float) ** (2 / power)
     length = fine * n_fft
@@ -82,55 +93,55 @@ def _shortest_period(correlation, lags, nearest, least):
     return lags[first] + (before[first] - after[first]) / (2 * curvature)
 
 
-def harmonic_pitches(W, dictionary, dictionary_pitches):
+@step("pitch", "harmonic", version=2, calls=("templates",))
+def harmonic_pitches(factorization, *, harmonic_templates):
     """Pitch of each template: that of the harmonic template most like it (cosine).
 
     Parameters
     ----------
-    W : np.ndarray [shape=(m, rank)]
-        Templates, nonnegative.
-    dictionary : np.ndarray [shape=(m, n)]
-        Harmonic templates, in the unit and power of W.
-    dictionary_pitches : np.ndarray [shape=(n,)]
-        Their MIDI numbers.
+    factorization : Factorization
+        Of rank r.
+    harmonic_templates : np.ndarray [shape=(m, 88)]
+        Of the keys of a piano, MIDI 21 to 108.
 
     Returns
     -------
-    np.ndarray [shape=(rank,), dtype=int]
+    np.ndarray [shape=(r,), dtype=int]
         MIDI numbers, 0 for a template without energy.
     """
-    similarity = (unit_columns(dictionary)[0]).T @ unit_columns(W)[0]
-    best = np.asarray(dictionary_pitches)[similarity.argmax(axis=0)]
+    W = factorization.templates()
+    similarity = (unit_columns(harmonic_templates)[0]).T @ unit_columns(W)[0]
+    best = np.arange(LOWEST, HIGHEST + 1)[similarity.argmax(axis=0)]
     return np.where(similarity.max(axis=0) > 0, best, NO_PITCH).astype(int)
 
 
-def oracle_pitches(H, intervals, pitches, times):
+@step("pitch", "oracle", version=2, oracle=True, calls=("activations",))
+def oracle_pitches(factorization, *, notes, step):
     """Pitch of each template: the one whose reference activity correlates best with its row of H.
 
     It looks at the reference: a bound on what naming the templates can reach.
 
     Parameters
     ----------
-    H : np.ndarray [shape=(rank, n)]
-        Activations.
-    intervals : np.ndarray [shape=(k, 2)]
-        Onsets and offsets of the reference notes, seconds.
-    pitches : np.ndarray [shape=(k,)]
-        Their MIDI numbers.
-    times : np.ndarray [shape=(n,)]
-        Of the frames, seconds.
+    factorization : Factorization
+        Of rank r.
+    notes : dict
+        The reference: ``onsets`` and ``offsets`` (s) and ``pitches`` (MIDI).
+    step : float
+        Seconds between frames.
 
     Returns
     -------
-    np.ndarray [shape=(rank,), dtype=int]
+    np.ndarray [shape=(r,), dtype=int]
         MIDI numbers; 0 for a row that is constant or correlates with no pitch.
     """
-    names = np.unique(np.round(pitches).astype(int))
+    H = factorization.activations()
+    names, rows = np.unique(np.round(notes["pitches"]).astype(int), return_inverse=True)
     if not names.size:
         return np.full(len(H), NO_PITCH)
+    times = np.arange(H.shape[1]) * step
     activity = np.zeros((len(names), len(times)))
-    bounds = np.searchsorted(times, np.asarray(intervals, dtype=float).reshape(-1, 2))
-    rows = np.searchsorted(names, np.round(pitches).astype(int))
+    bounds = np.searchsorted(times, np.column_stack([notes["onsets"], notes["offsets"]]))
     for (start, stop), row in zip(bounds, rows, strict=True):
         activity[row, start:stop] = 1.0
     correlation = _standardized(activity) @ _standardized(H).T
@@ -142,6 +153,26 @@ def unit_columns(W):
     """Return W with columns of unit Euclidean norm (empty ones stay so), and their norms."""
     norms = np.linalg.norm(np.asarray(W, dtype=float), axis=0)
     return W / np.where(norms > 0, norms, 1.0), norms
+
+
+@step("transcription", "salience", version=2)
+def salience(V, *, harmonic_templates):
+    """Return the product WᵀV of unit-norm harmonic templates with the spectrogram as activations.
+
+    Parameters
+    ----------
+    V : np.ndarray [shape=(m, n)]
+        A spectrogram.
+    harmonic_templates : np.ndarray [shape=(m, 88)]
+        Of the keys of a piano, MIDI 21 to 108.
+
+    Returns
+    -------
+    LowRank
+        Template k is MIDI 21 + k.
+    """
+    W = unit_columns(harmonic_templates)[0].astype(V.dtype)
+    return LowRank(W, W.T @ V)
 
 
 def _standardized(rows):

@@ -1,39 +1,59 @@
-"""Segmentations that no similarity enters: the baselines and the oracle of structure analysis."""
+"""Steps of segmentation that no similarity enters: regular segments, and the reference on bars."""
 
 import numpy as np
 
 from nmfab.base.errors import UsageError
+from nmfab.postprocessing.contract import step
 
-VERSION = 1
 
-
-def regular(n_bars, size):
-    """Return boundaries every `size` bars, the end included.
+@step("structure", "regular", version=1)
+def regular(edges, *, bars=8):
+    """Return boundaries every `bars` bars, the end included.
 
     Parameters
     ----------
-    n_bars : int
-        Number of bars.
-    size : int
+    edges : np.ndarray [shape=(n_bars + 1,)]
+        Where bars begin and the last one ends, s.
+    bars : int
         Bars per segment; the last segment has what is left.
 
     Returns
     -------
-    np.ndarray of int [shape=(n_segments + 1,)]
-        Numbers of bars, from 0 to `n_bars`.
+    np.ndarray [shape=(n_segments + 1,)]
+        Seconds.
 
     Raises
     ------
     UsageError
-        If `size` is below 1.
+        If `bars` is below 1.
     """
-    if size < 1:
-        raise UsageError(f"segments of {size} bars: 1 or more")
-    return np.append(np.arange(0, n_bars, size), n_bars)
+    if bars < 1:
+        raise UsageError(f"segments of {bars} bars: 1 or more")
+    return np.append(edges[:-1:bars], edges[-1])
+
+
+@step("structure", "oracle", version=1, oracle=True)
+def oracle(edges, *, sections):
+    """Return the boundaries of the reference, snapped to bars: the best that bars allow.
+
+    Parameters
+    ----------
+    edges : np.ndarray [shape=(n_bars + 1,)]
+        Where bars begin and the last one ends, s; 0 counts as an edge too.
+    sections : dict
+        The reference: ``intervals`` (s).
+
+    Returns
+    -------
+    np.ndarray [shape=(n,)]
+        Seconds.
+    """
+    edges = np.unique(np.append(0.0, edges))
+    return edges[snapped(np.unique(sections["intervals"]), edges)]
 
 
 def snapped(times, edges):
-    """Return the edges of bars that lie nearest to given times: the best that bars allow.
+    """Return the edges of bars that lie nearest to given times.
 
     Parameters
     ----------

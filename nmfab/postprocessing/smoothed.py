@@ -1,6 +1,27 @@
-"""Notes where an activation stands out from its own moving average."""
+"""A step: notes where an activation stands out from its own moving average."""
 
 import numpy as np
+
+from nmfab.postprocessing.contract import step as register
+
+
+@register("thresholding", "smoothed", version=1)
+def smoothed(activity, *, step, threshold, window=10):
+    """Return the notes of the frames that exceed a centred moving average.
+
+    Parameters
+    ----------
+    activity : Activity
+        Activations by pitch.
+    step, threshold, window
+        See `notes_above_average`.
+
+    Returns
+    -------
+    onsets, offsets, pitches
+        See `notes_above_average`.
+    """
+    return notes_above_average(*activity, step=step, threshold=threshold, window=window)
 
 
 def notes_above_average(activity, pitches, *, step, threshold, window):

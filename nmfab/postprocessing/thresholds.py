@@ -2,12 +2,47 @@
 
 import numpy as np
 
+from nmfab.postprocessing.contract import step as register
 from nmfab.postprocessing.notes import detect_notes
 
-VERSION = 1
 # In parts of the global maximum; at 1 a pitch has no notes.
 CANDIDATES = np.append(np.geomspace(0.005, 0.8, 24), 1.0)
 _ROUNDS = 50  # Dinkelbach's method ends after a few
+
+
+@register("thresholding", "oracle", version=2, oracle=True)
+def oracle_notes(activity, *, step, average, gap, shortest, notes, duration, onset_tolerance):
+    """Return the notes above the best threshold of each pitch; see `oracle_thresholds`.
+
+    Parameters
+    ----------
+    activity : Activity
+        Activations by pitch.
+    step, average, gap, shortest : float
+        See `nmfab.postprocessing.notes.detect_notes`.
+    notes : dict
+        The reference: ``onsets`` (s) and ``pitches`` (MIDI).
+    duration : float
+        Of the excerpt, s: notes that begin behind it are not looked at.
+    onset_tolerance : float
+        Of an onset that is right, s.
+
+    Returns
+    -------
+    onsets, offsets, pitches
+        See `nmfab.postprocessing.notes.detect_notes`.
+    """
+    options = {"step": step, "average": average, "gap": gap, "shortest": shortest}
+    options["thresholding"] = "fixed"
+    inside = notes["onsets"] < duration
+    best = oracle_thresholds(
+        *activity,
+        notes["onsets"][inside],
+        notes["pitches"][inside],
+        tolerance=onset_tolerance,
+        **options,
+    )
+    return detect_notes(*activity, threshold=best, **options)
 
 
 def oracle_thresholds(activity, pitches, onsets, reference, *, tolerance, **options):

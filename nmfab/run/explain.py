@@ -103,6 +103,8 @@ def _fates(unit, told):
     `told` has a `_Told` per scope: a track's artifacts, or what is learned over several.
     """
     for name in unit.graph.order():
+        if unit.node(name).transient:
+            continue
         mine = told.setdefault(unit.scope(name), _Told())
         try:
             identity = _identity(unit, name)

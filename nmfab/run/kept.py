@@ -133,7 +133,7 @@ class Kept:
     def exists(self, name):
         """Tell whether the artifact of a node exists and need not be renewed."""
         node, key, scope = self.node(name), self.key(name), self.scope(name)
-        if key not in scope.renewed and self.tracks.refreshes(node):
+        if node.transient or (key not in scope.renewed and self.tracks.refreshes(node)):
             return False
         return scope.place.has(node, key)
 
@@ -192,8 +192,9 @@ class Kept:
     def release(self):
         """Forget arrays of the finished setting beyond what memory keeps, all but the features."""
         names = [name for name in self.graph.nodes if self.node(name).stage != "features"]
-        keys = [self.graph.keys.get((self.dataset, self.track, name)) for name in names]
-        self.opened.memory.release(keys)
+        keys = {name: self.graph.keys.get((self.dataset, self.track, name)) for name in names}
+        self.opened.memory.drop(key for name, key in keys.items() if self.node(name).transient)
+        self.opened.memory.release(keys.values())
 
 
 def _readers(node, units):

@@ -71,6 +71,11 @@ class Memory:
             del self._arrays[key]
             self._decoded.pop(key, None)
 
+    def drop(self, keys):
+        """Forget arrays that nobody else will read."""
+        for key in keys:
+            self._arrays.pop(key, None)
+
     def clear(self):
         """Forget all."""
         self._arrays, self._decoded = {}, {}

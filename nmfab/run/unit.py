@@ -130,10 +130,13 @@ class Unit(Kept):
         if isinstance(result, Exception):
             self._fail(node, key, result)
             return
+        scope = self.scope(name)
+        if node.transient:
+            scope.memory.hold(key, result)
+            return
         told = provenance(self.recipe(name), seconds, batch)
         if self.tracks.timing and measurable(node):
             told["timing"] = measured(result, seconds)
-        scope = self.scope(name)
         scope.place.write(node, key, result, told)
         if node.fit is not None:
             scope.place.flush()

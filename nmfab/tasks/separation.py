@@ -4,24 +4,24 @@ from dataclasses import replace
 from typing import ClassVar
 
 from nmfab.algorithms import frame
-from nmfab.base import stft
 from nmfab.base.errors import DataError
 from nmfab.base.types import Node, Param
 from nmfab.datasets import DATASETS
 from nmfab.metrics import bss_eval
 from nmfab.metrics import separation as scoring
-from nmfab.postprocessing import grouping, masking
+from nmfab.postprocessing import Choices, masking
+from nmfab.postprocessing.contract import Step
 from nmfab.tasks import separation_nodes as compute
+from nmfab.tasks import steps
 from nmfab.tasks.contract import Metric, Task, task
-from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
+from nmfab.tasks.nmf import NMF_PARAMS, form_of, kind_has, nmf_node, nmf_skip
+from nmfab.tasks.stft import EXCERPT, NAME, VERSIONS, stft_node
 
 STEMS = ("drums", "bass", "other", "vocals")
-_BASELINES = (None, "mixture", "silence", "hpss", *masking.IDEAL, "dictionary")
-_ORACLES = (*masking.IDEAL, "dictionary")
-_EXCERPT = ("mono", "start", "duration")
-_TRANSFORM = ("n_fft", "hop")
-_STFT = {"features.stft": compute.STFT_VERSION, "base.stft": stft.VERSION}
-_OWN = {"task.separation": compute.VERSION}
+_STFT = (*EXCERPT, "n_fft", "hop", "power", "views")
+_OWN_FILTER = Step(
+    "masking", "own", masking.own_filter, version=1, calls=("separate",), gives="sound"
+)
 _HELP = {
     "si_sdr": "scale-invariant SDR of the whole track",
     "sdr": "SDR of the whole track, scale included",
@@ -70,11 +70,16 @@ class Separation(Task):
     What is kept of an estimate is the group of each component; `sound_node` gives its sound.
     """
 
+    forms = ("matrix", "channels", "mixture", "views")
     needs = ("audio", "stems")
-    protocol = ("subset", *_EXCERPT)
+    protocol = ("subset", *EXCERPT)
     params: ClassVar = {
         **NMF_PARAMS,
-        "baseline": Param(None, "a row without blind NMF", choices=_BASELINES),
+        "baseline": Param(
+            None,
+            "a row without blind NMF",
+            choices=Choices("separation", before=(None,), after=("dictionary",)),
+        ),
         "subset": Param("test", "subset of a dataset that has some: train, valid, test"),
         "mono": Param(False, "mean of the channels", choices=(False, True)),
         "start": Param(0, "where the excerpt begins, s"),
@@ -82,18 +87,25 @@ class Separation(Task):
         "n_fft": Param(2048, "length of the window, samples"),
         "hop": Param(512, "distance of the frames, samples"),
         "power": Param(1, "V is |X| to that power", choices=(1, 2)),
-        "channels": Param(
+        "views": Param(
+            (4096, 1024), "lengths of the windows, samples, for an algorithm that takes views"
+        ),
+        "factors": Param(
             "shared",
             "factors of the mean over channels, or of each channel",
-            choices=("shared", "separate"),
+            choices=("shared", "per_channel"),
         ),
         "grouping": Param(
-            "mfcc", "k-means on the templates' MFCC, or by the true stems", ("mfcc", "oracle")
+            "mfcc",
+            "k-means on the templates' MFCC, or by the true stems (oracle)",
+            choices=Choices("grouping"),
         ),
-        "n_sources": Param(4, "groups that k-means makes"),
+        "n_sources": Param(
+            None, "number of groups; null for the number of reference stems that sound"
+        ),
         "kmeans_seed": Param(0, "seed of the 10 starts of k-means"),
         "masking": Param(
-            "wiener2", "Wiener mask of exponent 1 or 2, or W·H itself", choices=masking.MASKS
+            "wiener2", "Wiener mask of exponent 1 or 2, or W·H itself", choices=Choices("masking")
         ),
         "bss_backend": Param("nmfab", "who computes BSS Eval", choices=scoring.BACKENDS),
     }
@@ -121,8 +133,8 @@ class Separation(Task):
         return chosen
 
     def nodes(self, p):
-        """Return spectrogram, factorization, grouping and scores."""
-        return [*_estimating_nodes(p), _metrics_node(p)]
+        """Return spectrogram, factorization, grouping, estimates and scores."""
+        return [*_factorizing_nodes(p), _estimates_node(p), _metrics_node(p)]
 
     def sound_node(self, p):
         """Return a node that gives the estimates' sound; no table needs it, and it is not kept.
@@ -131,113 +143,146 @@ class Separation(Task):
         dtype=float32], ``sample_rate`` (Hz) and ``names``: the stem that each estimate is matched
         to, empty for one that is left over.
         """
-        return replace(
-            _metrics_node(p), name="postprocessing.sound", compute=compute.sound, small=False
+        return Node(
+            name="postprocessing.sound",
+            compute=compute.sound,
+            params=_given(p, *EXCERPT),
+            parts=("audio", "stems"),
+            inputs=("postprocessing.estimates",),
+            versions=VERSIONS | {"metrics.separation": scoring.VERSION},
+            returns=("samples", "sample_rate", "names"),
         )
 
     def kind(self, p):
         """Return ``"oracle"`` where the true stems are looked at, ``"baseline"`` without NMF."""
-        if p["baseline"] in _ORACLES:
+        if p["baseline"] == "dictionary" or steps.looks((*_grouping(p), *_estimating(p))):
             return "oracle"
-        if p["baseline"] is not None:
-            return "baseline"
-        return "oracle" if p["grouping"] == "oracle" else ""
+        return "" if p["baseline"] is None else "baseline"
+
+    def notes(self, results):
+        """Return where the number of groups comes from, where it comes from the reference."""
+        told = any("n_sources" in _read(self, s.parameters, null=True) for s, _ in results)
+        line = "k-means makes as many groups as the reference has stems that sound"
+        return [line] if told else []
 
     def skip(self, p):
         """Return why a setting cannot be computed, or None."""
-        if p["n_fft"] % 2 or p["hop"] > p["n_fft"] // 2:
+        sizes = p["views"] if _factorized(p) and form_of(p) == "views" else (p["n_fft"],)
+        if any(size % 2 or p["hop"] > size // 2 for size in sizes):
             return "n_fft must be even and hop at most half of it, or sound is lost between frames"
-        if p["baseline"] not in (None, "dictionary"):
-            return None
-        if p["channels"] == "separate" and p["mono"]:
-            return "channels separate needs more than one channel, and mono makes one"
-        if p["channels"] == "separate" and p["baseline"] == "dictionary":
-            return "the dictionary row has shared factors: channels separate is not for it"
+        chain = (*_grouping(p), *_estimating(p))
+        reason = steps.skip(chain, p, compute.offers(p))
+        if reason or not _factorized(p):
+            return reason
+        if compute.per_channel(p) and p["mono"]:
+            return "factors per_channel needs more than one channel, and mono makes one"
         if p["baseline"] == "dictionary":
-            return nmf_skip(p) or nmf_skip(p, templates=True)
-        return nmf_skip(p)
+            if p["factors"] == "per_channel":
+                return "the dictionary row has shared factors: per_channel is not for it"
+            learning = nmf_skip(p, forms=("matrix",), needs=("templates",))
+            return learning or nmf_skip(
+                p, templates=True, forms=("matrix",), needs=steps.methods(chain)
+            )
+        return nmf_skip(p, frequencies=True, forms=tuple(self.forms), needs=steps.methods(chain))
 
 
-def _estimating_nodes(p):
-    """Return all nodes before the metrics."""
-    if p["baseline"] == "dictionary":
-        fixed = nmf_node(p, source="features.stft", templates="nmf.dictionary")
-        return [_stft_node(p), _dictionary_node(p), fixed]
-    if p["baseline"] is not None:
+def _read(task, p, null=False):
+    """Return the parameters that a setting reads, with `null` those alone whose value is null."""
+    found = {name for node in task.nodes(p) for name in node.params}
+    return {name for name in found if not null or p.get(name) is None}
+
+
+def _factorized(p):
+    return p["baseline"] in (None, "dictionary")
+
+
+def _grouping(p):
+    """Return the step that groups components, none where they have their groups."""
+    if p["baseline"] is not None or compute.own_groups(p):
+        return ()
+    return (steps.choice("grouping", p, "grouping"),)
+
+
+def _estimating(p):
+    """Return the step that gives sound."""
+    if not _factorized(p):
+        return (steps.choice("separation", p, "baseline"),)
+    if kind_has(p, "separate"):
+        return (steps.Chosen(_OWN_FILTER),)
+    return (steps.choice("masking", p, "masking"),)
+
+
+def _factorizing_nodes(p):
+    """Return the nodes before the estimates: none where nothing is factorized."""
+    if not _factorized(p):
         return []
-    return [_stft_node(p), *_factorizations(p), _grouping_node(p)]
-
-
-def _factorizations(p):
-    left = nmf_node(p, source="features.stft")
-    if p["channels"] == "shared":
-        return [left]
-    right = nmf_node(p, source="features.stft", V="V_right")
-    return [left, replace(right, name="nmf.factorize_right")]
-
-
-def _stft_node(p):
-    return Node(
-        name="features.stft",
-        compute=compute.spectrograms,
-        params=_given(p, *_EXCERPT, *_TRANSFORM, "power", "channels"),
-        parts=("audio",),
-        versions=_STFT,
-    )
+    if p["baseline"] == "dictionary":
+        fixed = nmf_node(p, source=NAME, templates=compute.DICTIONARY)
+        return [stft_node(p, _STFT), _dictionary_node(p), fixed]
+    form = "sides" if compute.per_channel(p) else form_of(p)
+    factors = [nmf_node(p, source=NAME)]
+    if form == "sides":
+        right = nmf_node(p, source=NAME, V="V_right")
+        factors.append(replace(right, name=compute.FACTORS[1]))
+    grouping = [_grouping_node(p)] if _grouping(p) else []
+    return [stft_node(p, _STFT, form=form), *factors, *grouping]
 
 
 def _dictionary_node(p):
+    """Return templates learned on the true stems, each on its own."""
     return Node(
-        name="nmf.dictionary",
+        name=compute.DICTIONARY,
         compute=compute.dictionary,
-        params=frame.parameters(p) | _given(p, *_EXCERPT, *_TRANSFORM, "power"),
+        params=frame.parameters(p) | _given(p, *EXCERPT, "n_fft", "hop", "power"),
         parts=("stems",),
-        versions=frame.versions(p) | _STFT | _OWN,
+        versions=frame.versions(p) | VERSIONS | {"metrics.separation": scoring.VERSION},
+        returns=("W", "groups"),
     )
 
 
 def _grouping_node(p):
-    factors = tuple(node.name for node in _factorizations(p))
-    blind = p["grouping"] == "mfcc"
-    read = ("n_sources", "kmeans_seed", "power") if blind else (*_EXCERPT, *_TRANSFORM)
-    return Node(
-        name="postprocessing.grouping",
-        compute=compute.blind_grouping if blind else compute.oracle_grouping,
-        params=_given(p, "grouping", "channels", *read),
-        parts=("audio",) if blind else ("stems",),
-        inputs=factors,
-        versions={"postprocessing.grouping": grouping.VERSION} | _STFT | _OWN,
-        libraries=("scikit-learn", "librosa") if blind else (),  # k-means, mel bands of the MFCC
+    return steps.node(
+        p,
+        compute.GROUPING,
+        _grouping(p),
+        compute.offers(p),
+        lambda values, params, arrays: {"groups": values["groups"]},
+        params=_given(p, "factors") if form_of(p) == "matrix" else {},
+        returns=("groups",),
         small=True,
     )
 
 
+def _estimates_node(p):
+    """Return the sound of the estimates, made where it is scored or heard, and not kept."""
+    factorized = _factorized(p)
+    return steps.node(
+        p,
+        "postprocessing.estimates",
+        _estimating(p),
+        compute.offers(p),
+        compute.masked if factorized else compute.unfactorized,
+        params=_given(p, "baseline"),
+        versions={"metrics.separation": scoring.VERSION} if factorized else {},
+        returns=("samples", "present"),
+        transient=True,
+    )
+
+
 def _metrics_node(p):
-    """Return the last node: what it reads of the setting depends on where estimates come from."""
-    inputs, read = (), ()
-    hpss = ("librosa",) if p["baseline"] == "hpss" else ()
-    if p["baseline"] in (None, "dictionary"):
-        own = ("channels",) if p["baseline"] is None else ()
-        read = (*_TRANSFORM, "power", "masking", *own)
-        inputs = tuple(n.name for n in _estimating_nodes(p) if n.stage != "features")
-    elif p["baseline"] in ("hpss", *masking.IDEAL):
-        read = _TRANSFORM
-    if DATASETS[p["dataset"]].splits:
-        read = (*read, "subset")
+    subset = ("subset",) if DATASETS[p["dataset"]].splits else ()
     return Node(
         name="metrics.separation",
         compute=compute.scores,
-        params=_given(p, "baseline", *_EXCERPT, *read, "bss_backend"),
+        params=_given(p, *EXCERPT, *subset, "bss_backend"),
         parts=("audio", "stems"),
-        inputs=inputs,
+        inputs=("postprocessing.estimates",),
         versions={
             "metrics.separation": scoring.VERSION,
             "metrics.bss_eval": bss_eval.VERSION,
-            "postprocessing.masking": masking.VERSION,
-        }
-        | _STFT
-        | _OWN,
-        libraries=(*hpss, *scoring.LIBRARIES[p["bss_backend"]]),
+            **VERSIONS,
+        },
+        libraries=scoring.LIBRARIES[p["bss_backend"]],
         small=True,
     )
 

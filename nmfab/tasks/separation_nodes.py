@@ -1,66 +1,161 @@
-"""What the nodes of separation compute: pure functions of parameters and arrays."""
+"""What the nodes of separation are made of: offers to its steps, and what it computes besides."""
 
 import numpy as np
 
 from nmfab.algorithms import frame
 from nmfab.base.errors import DataError
-from nmfab.base.spectrum import to_mono
+from nmfab.base.kinds import has
 from nmfab.base.stft import spectrogram
 from nmfab.metrics import separation as scoring
-from nmfab.postprocessing import grouping, masking
+from nmfab.tasks.nmf import form_of, kind_of, kind_version
+from nmfab.tasks.per_channel import PerChannel
+from nmfab.tasks.steps import Offer, of_node
+from nmfab.tasks.stft import EXCERPT, NAME, VERSIONS, excerpt, in_form
 
-STFT_VERSION = 1  # of `excerpt` and `spectrograms`
-VERSION = 1  # of the rest
+FACTORS = ("nmf.factorize", "nmf.factorize_right")
+DICTIONARY, GROUPING = "nmf.dictionary", "postprocessing.grouping"
+_CHANNELS = ("channels", "mixture")  # forms that tell channels apart
 
 
-def excerpt(samples, sample_rate, params):
-    """Return the part of a signal that the protocol asks for.
+def per_channel(p):
+    """Tell whether each channel is factorized by itself."""
+    return p["factors"] == "per_channel" and form_of(p) == "matrix" and p["baseline"] is None
 
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(..., channels, samples)]
-        One signal, or several of one length.
-    sample_rate : int
-        Hz.
-    params : mapping
-        ``start`` and ``duration`` in seconds (None: to the end), ``mono``.
+
+def transform(p):
+    """Return names of the parameters of the transform that sound is made with."""
+    return ("views", "hop") if form_of(p) == "views" else ("n_fft", "hop")
+
+
+def offers(p):
+    """Return what separation offers to its steps.
 
     Returns
     -------
-    np.ndarray [shape=(..., channels or 1, samples')]
-
-    Raises
-    ------
-    DataError
-        If the track ends before the excerpt begins.
+    dict of str to Offer
+        ``factorization``, ``groups``, ``n_groups``; ``mixture`` [shape=(channels, samples)] and
+        ``stems`` [shape=(sources, channels, samples)] of the excerpt; ``stem_powers``, their power
+        spectrograms in the model's form; ``n_stems``, silent ones included; ``n_sources``;
+        ``sample_rate`` (Hz), ``n_fft``, ``V``.
     """
-    first = round(params["start"] * sample_rate)
-    last = None if params["duration"] is None else first + round(params["duration"] * sample_rate)
-    part = samples[..., first:last]
-    if not part.shape[-1]:
-        raise DataError(
-            f"the track lasts {samples.shape[-1] / sample_rate:.2f} s, and the excerpt begins at "
-            f"{params['start']} s and lasts {params['duration']} s"
-        )
-    if not params["mono"]:
-        return part
-    if part.ndim == 2:
-        return to_mono(part)[None]
-    return part.mean(axis=-2, keepdims=True, dtype=part.dtype)
+    audio = Offer(_mixture, params=EXCERPT, parts=("audio",), versions=VERSIONS)
+    stems = Offer(_stems, params=EXCERPT, parts=("stems",), versions=VERSIONS)
+    heard = Offer(
+        _with_channels if per_channel(p) or form_of(p) in _CHANNELS else _mean_powers,
+        params=(*EXCERPT, *transform(p)),
+        parts=("stems",),
+        versions=VERSIONS,
+    )
+    found = {
+        "factorization": _factorization(p),
+        "mixture": audio,
+        "stems": stems,
+        "stem_powers": heard,
+        "n_stems": Offer(lambda params, arrays: len(arrays["stems"]["samples"]), parts=("stems",)),
+        "n_sources": _n_sources(p),
+        "sample_rate": of_node(NAME, "sample_rate"),
+        "frequencies": of_node(NAME, "frequencies"),
+        "V": of_node(NAME, "V"),
+    }
+    groups = _groups(p, found["factorization"])
+    found |= {"groups": groups, "n_groups": _replaced(groups, _count)}
+    if form_of(p) == "views":
+        found["n_fft"] = Offer(lambda params, arrays: params["views"][0], params=("views",))
+    if form_of(p) == "mixture":  # the model is one of powers
+        found["power"] = Offer(lambda params, arrays: 2)
+    return found
 
 
-def spectrograms(params, *, audio):
-    """Return ``V`` [shape=(m, n)], and ``V_right`` where each channel has factors of its own."""
-    samples = excerpt(audio["samples"], int(audio["sample_rate"]), params)
-    options = {name: params[name] for name in ("n_fft", "hop", "power")}
-    if params["channels"] == "shared":
-        return {"V": spectrogram(samples, **options)}
-    if len(samples) != 2:
-        raise DataError(
-            f"the track has {len(samples)} channels, and channels=separate takes two: use shared"
+def _factorization(p):
+    versions = kind_version(kind_of(p))
+    if not per_channel(p):
+        return Offer(
+            lambda params, arrays: arrays["factorize"], inputs=FACTORS[:1], versions=versions
         )
-    left, right = (spectrogram(channel[None], **options) for channel in samples)
-    return {"V": left, "V_right": right}
+    shorts = [name.partition(".")[2] for name in FACTORS]
+    return Offer(
+        lambda params, arrays: PerChannel(arrays[name] for name in shorts),
+        inputs=FACTORS,
+        versions=versions,
+    )
+
+
+def _groups(p, factorization):
+    if p["baseline"] == "dictionary":
+        return of_node(DICTIONARY, "groups")
+    if own_groups(p):
+        return _replaced(factorization, lambda model: np.asarray(model.groups()))
+    return of_node(GROUPING, "groups")
+
+
+def own_groups(p):
+    """Tell whether components belong to sources by construction."""
+    return has(kind_of(p), "groups")
+
+
+def _replaced(offer, function):
+    """Return an offer of a function of what another one gives."""
+    return Offer(
+        lambda params, arrays: function(offer.get(params, arrays)),
+        offer.params,
+        offer.parts,
+        offer.optional_parts,
+        offer.inputs,
+        offer.versions,
+    )
+
+
+def _count(groups):
+    return max(int(np.max(groups, initial=0)) + 1, 1)
+
+
+def _n_sources(p):
+    if p["n_sources"] is not None:
+        return Offer(lambda params, arrays: params["n_sources"], params=("n_sources",))
+    return Offer(
+        _sounding_stems,
+        params=("n_sources", *EXCERPT),
+        parts=("stems",),
+        versions=VERSIONS | {"metrics.separation": scoring.VERSION},
+    )
+
+
+def _sounding_stems(params, arrays):
+    return max(int((~scoring.silent(_stems(params, arrays))).sum()), 1)
+
+
+def _mixture(params, arrays):
+    return excerpt(arrays["audio"]["samples"], int(arrays["audio"]["sample_rate"]), params)
+
+
+def _stems(params, arrays):
+    stems = arrays["stems"]
+    if "audio" in arrays:
+        _check_fit(arrays["audio"], stems)
+    return excerpt(stems["samples"], int(stems["sample_rate"]), params)
+
+
+def _check_fit(audio, stems):
+    rate, own = int(audio["sample_rate"]), int(stems["sample_rate"])
+    if stems["samples"].shape[1:] != audio["samples"].shape or rate != own:
+        raise DataError(
+            f"the stems ({stems['samples'].shape[1:]} at {own} Hz) do not fit the mixture "
+            f"({audio['samples'].shape} at {rate} Hz): fetch the track again"
+        )
+
+
+def _mean_powers(params, arrays):
+    options = {"n_fft": _n_fft(params), "hop": params["hop"], "power": 2}
+    return np.stack([spectrogram(stem, **options) for stem in _stems(params, arrays)])
+
+
+def _with_channels(params, arrays):
+    options = {"n_fft": _n_fft(params), "hop": params["hop"], "power": 2}
+    return np.stack([in_form(stem, "channels", **options) for stem in _stems(params, arrays)])
+
+
+def _n_fft(params):
+    return params["views"][0] if "views" in params else params["n_fft"]
 
 
 def dictionary(params, *, stems):
@@ -71,6 +166,8 @@ def dictionary(params, *, stems):
     samples = excerpt(stems["samples"], int(stems["sample_rate"]), params)
     options = {name: params[name] for name in ("n_fft", "hop", "power")}
     active = np.flatnonzero(~scoring.silent(samples))
+    if not len(active):
+        raise DataError("all stems are silent: there is nothing to learn templates from")
     if params["rank"] < len(active):
         raise DataError(f"rank {params['rank']} is less than the {len(active)} stems that sound")
     templates, groups = [], []
@@ -82,130 +179,45 @@ def dictionary(params, *, stems):
         mean = W.mean(axis=0)
         templates.append(W / np.where(mean > 0, mean, 1))
         groups += [index] * rank
-    if not templates:
-        raise DataError("all stems are silent: there is nothing to learn templates from")
     return {"W": np.hstack(templates), "groups": np.array(groups)}
 
 
-def blind_grouping(params, *, audio, factorize, factorize_right=None):
-    """Return ``groups`` [shape=(channels or 1, rank)] by k-means, all channels together."""
-    factors = _pairs(factorize, factorize_right)
-    W = np.hstack([pair[0] for pair in factors])
-    loudness = np.concatenate([pair[1].max(axis=1) for pair in factors])
-    groups = grouping.group_by_mfcc(
-        W,
-        loudness[:, None],
-        n_sources=params["n_sources"],
-        sample_rate=int(audio["sample_rate"]),
-        power=params["power"],
-        seed=params["kmeans_seed"],
-    )
-    return {"groups": groups.reshape(len(factors), -1), "n_sources": params["n_sources"]}
+def masked(values, params, arrays):
+    """Return the estimates of groups, and which of them are ``present``: the others are silent."""
+    return {"samples": values["sound"], "present": ~scoring.silent(values["sound"])}
 
 
-def oracle_grouping(params, *, stems, factorize, factorize_right=None):
-    """Return ``groups`` [shape=(channels or 1, rank)] by the energy of the true stems."""
-    samples = excerpt(stems["samples"], int(stems["sample_rate"]), params)
-    options = {name: params[name] for name in ("n_fft", "hop")}
-    factors = _pairs(factorize, factorize_right)
-    channels = [samples] if len(factors) == 1 else [samples[:, [c]] for c in range(len(factors))]
-    groups = []
-    for (W, H), heard in zip(factors, channels, strict=True):
-        powers = np.stack([spectrogram(stem, **options, power=2) for stem in heard])
-        groups.append(grouping.group_by_oracle(W, H, powers))
-    return {"groups": np.stack(groups), "n_sources": len(samples)}
-
-
-def _pairs(*factorizations):
-    return [
-        (found.templates(), found.activations()) for found in factorizations if found is not None
-    ]
-
-
-def estimates(params, samples, stems, *, grouping=None, dictionary=None, **factorizations):
-    """Return the estimates of a setting and which of them exist.
-
-    Parameters
-    ----------
-    params : mapping
-        Of the metrics node.
-    samples : np.ndarray [shape=(channels, samples)]
-        The excerpt of the mixture.
-    stems : np.ndarray [shape=(sources, channels, samples)]
-        The excerpt of the true stems, which oracles look at.
-    grouping, dictionary, **factorizations
-        Arrays of the nodes of those names, where the setting has them.
-
-    Returns
-    -------
-    sound : np.ndarray [shape=(estimates, channels, samples)]
-    present : np.ndarray [shape=(estimates,)], bool
-        False for a group that no sounding component belongs to: its stem is missing.
-    """
-    kind = params["baseline"]
-    transform = {name: params[name] for name in ("n_fft", "hop") if name in params}
-    if kind in ("mixture", "silence"):
-        share = samples / len(stems) if kind == "mixture" else np.zeros_like(samples)
-        sound = np.broadcast_to(share, stems.shape)
-    elif kind == "hpss":
-        sound = masking.hpss_estimates(samples, **transform)
-    elif kind in masking.IDEAL:
-        sound = masking.ideal_estimates(samples, stems, kind, **transform)
-    else:
-        return _masked(params, samples, len(stems), grouping, dictionary, factorizations)
-    return sound, np.ones(len(sound), dtype=bool)
-
-
-def _masked(params, samples, n_stems, grouping, dictionary, factorizations):
-    factors = _pairs(factorizations["factorize"], factorizations.get("factorize_right"))
-    if dictionary is not None:
-        groups, n_sources = dictionary["groups"][None], n_stems
-    else:
-        groups, n_sources = grouping["groups"], int(grouping["n_sources"])
-    sound = masking.estimates(
-        samples,
-        factors,
-        groups,
-        n_sources=n_sources,
-        n_fft=params["n_fft"],
-        hop=params["hop"],
-        power=params["power"],
-        mask=params["masking"],
-    )
-    return sound, ~scoring.silent(sound)
+def unfactorized(values, params, arrays):
+    """Return the estimates of a row without a factorization: all are ``present``."""
+    return {"samples": values["sound"], "present": np.ones(len(values["sound"]), dtype=bool)}
 
 
 def _given(params, audio, stems):
     """Return mixture and stems as the protocol asks for them, and the rate (Hz)."""
+    _check_fit(audio, stems)
     rate = int(audio["sample_rate"])
-    if stems["samples"].shape[1:] != audio["samples"].shape or rate != int(stems["sample_rate"]):
-        raise DataError(
-            f"the stems ({stems['samples'].shape[1:]} at {int(stems['sample_rate'])} Hz) do not "
-            f"fit the mixture ({audio['samples'].shape} at {rate} Hz): fetch the track again"
-        )
     return *(excerpt(part["samples"], rate, params) for part in (audio, stems)), rate
 
 
-def scores(params, *, audio, stems, **arrays):
+def scores(params, *, audio, stems, estimates):
     """Return every metric of one setting on one track; see `nmfab.metrics.separation.evaluate`."""
     mixture, true, rate = _given(params, audio, stems)
-    sound, present = estimates(params, mixture, true, **arrays)
     return scoring.evaluate(
         true,
-        sound,
+        estimates["samples"],
         mixture,
         sample_rate=rate,
         names=[str(name) for name in stems["names"]],
-        present=present,
+        present=estimates["present"],
         backend=params["bss_backend"],
     )
 
 
-def sound(params, *, audio, stems, **arrays):
+def sound(params, *, audio, stems, estimates):
     """Return the estimates to listen to: see `nmfab.tasks.separation.Separation.sound_node`."""
-    mixture, true, rate = _given(params, audio, stems)
-    found, present = estimates(params, mixture, true, **arrays)
-    active, kept = np.flatnonzero(~scoring.silent(true)), np.flatnonzero(present)
+    _, true, rate = _given(params, audio, stems)
+    found = estimates["samples"]
+    active, kept = np.flatnonzero(~scoring.silent(true)), np.flatnonzero(estimates["present"])
     names = np.full(len(found), "", dtype=object)
     for stem, index in zip(active, scoring.match(true[active], found[kept]), strict=True):
         if index >= 0:

@@ -13,15 +13,16 @@ from nmfab.datasets import DATASETS, Dataset
 from nmfab.features import FEATURES, bars, barwise, trackers
 from nmfab.metrics import downbeats
 from nmfab.metrics import structure as scoring
-from nmfab.postprocessing import cbm, segmentation, similarity
+from nmfab.postprocessing import Choices, cbm
+from nmfab.tasks import steps
 from nmfab.tasks.contract import Metric, Task, task
-from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
+from nmfab.tasks.nmf import NMF_PARAMS, form_of, kind_of, kind_version, nmf_node, nmf_skip
+from nmfab.tasks.steps import Offer, of_node
 
 _BARWISE = ("subdivision", "n_fft", "hop", "sample_rate")
-_CBM = ("bands", "penalty", "penalty_weight", "max_size")
+_BARS_NODE, _MATRIX = "features.bars", "features.barwise"
 _BARS = ("annotated", "librosa", *trackers.TRACKERS)
 _MOST_NAMES = 3
-_BASELINES = (None, "regular", "constant", "signal", "oracle")
 _METRIC = {
     "F": "F of boundaries found within {} s",
     "P": "precision of boundaries found within {} s",
@@ -42,11 +43,12 @@ class Structure(Task):
     snapped to the bars.
     """
 
+    forms = ("matrix", "bars", "views")
     needs = ("audio", "sections")
     protocol = ("trim", "annotator", "level")
     params: ClassVar = {
         **NMF_PARAMS,
-        "baseline": Param(None, "a row without NMF", choices=_BASELINES),
+        "baseline": Param(None, "a row without NMF", choices=Choices("structure", before=(None,))),
         "bars": Param(
             "auto",
             "bars: annotated, librosa's beats in fours, madmom's or beat_this's where installed; "
@@ -61,14 +63,15 @@ class Structure(Task):
         "scale": Param(
             "W", "what has unit norm: templates (W), rows of H, none", ("W", "H", "none")
         ),
-        "similarity": Param(
-            "cosine", "self-similarity of bars", choices=(*similarity.SIMILARITIES,)
+        "views": Param(
+            (4096, 1024), "lengths of the windows, samples, for an algorithm that takes views"
         ),
+        "similarity": Param("cosine", "self-similarity of bars", choices=Choices("similarity")),
+        "segmentation": Param("cbm", "how blocks become sections", choices=Choices("segmentation")),
         "bands": Param(7, "bands of the kernel on each side of the diagonal; null for all"),
         "penalty": Param("modulo8", "penalty on sizes of segments", choices=(*cbm.PENALTIES,)),
         "penalty_weight": Param(1, "weight of that penalty"),
         "max_size": Param(32, "largest segment, bars"),
-        "regular.bars": Param(8, "segments of the regular baseline, bars"),
         "trim": Param(False, "leave out the first and the last boundary", choices=(False, True)),
         "annotator": Param(
             None,
@@ -104,19 +107,16 @@ class Structure(Task):
 
     def nodes(self, p):
         """Return bars, barwise matrix, factorization, segments and scores."""
-        if p["baseline"] is None:
-            between = [_barwise_node(p), nmf_node(p, source="features.barwise"), _nmf_segments(p)]
-        elif p["baseline"] == "signal":
-            between = [_barwise_node(p), _signal_segments(p)]
-        else:
-            between = [_plain_segments(p)]
-        return [_bars_node(p), *between, _metrics_node(p)]
+        segments = _segments_node(p)
+        matrix = [_barwise_node(p)] if p["baseline"] is None or _MATRIX in segments.inputs else []
+        factors = [nmf_node(p, source=_MATRIX)] if p["baseline"] is None else []
+        return [_bars_node(p), *matrix, *factors, segments, _metrics_node(p)]
 
     def kind(self, p):
         """Return ``"oracle"`` where the reference is looked at, ``"baseline"`` without NMF."""
-        if p["baseline"] is None:
-            return ""
-        return "oracle" if p["baseline"] == "oracle" else "baseline"
+        if steps.looks(_chain(p)):
+            return "oracle"
+        return "" if p["baseline"] is None else "baseline"
 
     def skip(self, p):
         """Return why a setting cannot be factorized or scored, or None."""
@@ -127,7 +127,12 @@ class Structure(Task):
         lacking = trackers.missing(p["bars"]) if p["bars"] in trackers.TRACKERS else None
         if lacking is not None:
             return f"bars={p['bars']}: {lacking}"
-        return nmf_skip(p) if p["baseline"] is None else None
+        chain = _chain(p)
+        reason = steps.skip(chain, p, _offers(p))
+        if reason or p["baseline"] is not None:
+            return reason
+        needs = steps.methods(chain)
+        return nmf_skip(p, forms=tuple(self.forms), needs=needs)
 
     def tracks(self, dataset, p):
         """Return the ids of the tracks with sections by one of the annotators asked for."""
@@ -203,6 +208,7 @@ def _bars_node(p):
         optional_parts=beats if p["bars"] == "auto" else (),
         versions=versions,
         libraries=bars.LIBRARIES if tracked else libraries,
+        returns=("times", "source"),
     )
 
 
@@ -221,129 +227,113 @@ def _barwise_node(p):
     feature = FEATURES[p["feature"]]
     names = {name: f"{feature.name}.{name}" for name in feature.defaults}
     own = {name: p.get(full, feature.defaults[name]) for name, full in names.items()}
+    form = "matrix" if p["baseline"] is not None else form_of(p)
+    views = form == "views"
+    read = [name for name in _BARWISE if not (views and name == "n_fft")]
     return Node(
-        name="features.barwise",
-        compute=partial(_barwise, feature.function, own),
+        name=_MATRIX,
+        compute=partial(_barwise, feature.function, tuple(own)),
         params={
             "feature": feature.name,
             **{names[name]: value for name, value in own.items()},
-            **{name: p[name] for name in _BARWISE},
+            **_given(p, *read, *(("views",) if views else ())),
+            "form": form,
         },
         parts=("audio",),
-        inputs=("features.bars",),
+        inputs=(_BARS_NODE,),
         versions={
             "features.barwise": barwise.VERSION,
             f"feature.{feature.name}": version_of(feature),
         },
         libraries=(*feature.libraries, *(() if p["sample_rate"] is None else (RESAMPLER,))),
+        returns=tuple(f"V.{size}" for size in p["views"]) if views else ("V",),
     )
 
 
 def _barwise(function, own, params, *, audio, bars):
+    """Return ``V`` [shape=(m, bars)], its rows feature by feature, instant by instant.
+
+    In the form bars it is folded, [shape=(features, instants, bars)]; in views there is one for
+    each length of the window, ``V.LENGTH``.
+    """
     rate = params["sample_rate"] or int(audio["sample_rate"])
     mono = resample(to_mono(audio["samples"]), int(audio["sample_rate"]), rate)
-    n_fft = params["n_fft"]
-    V = barwise.barwise(
-        mono,
-        bars["times"],
-        partial(function, sample_rate=rate, n_fft=n_fft, **own),
-        sample_rate=rate,
-        n_fft=n_fft,
-        hop=params["hop"],
-        subdivision=params["subdivision"],
-    )
-    return {"V": V}
+    keywords = {name: params[f"{params['feature']}.{name}"] for name in own}
 
-
-def _nmf_segments(p):
-    return _cbm_node(
-        compute=_segments_of_activations,
-        params=_given(p, "scale", "similarity", *_CBM),
-        inputs=("nmf.factorize", "features.bars"),
-        similarity_version=similarity.VERSION,
-    )
-
-
-def _signal_segments(p):
-    return _cbm_node(
-        compute=_segments_of_signal,
-        params=_given(p, "baseline", "similarity", *_CBM),
-        inputs=("features.barwise", "features.bars"),
-        similarity_version=similarity.VERSION,
-    )
-
-
-def _plain_segments(p):
-    """Return the segments of a row that hears nothing: regular, constant or oracle."""
-    if p["baseline"] == "constant":
-        return _cbm_node(
-            compute=_segments_of_constant,
-            params=_given(p, "baseline", *_CBM),
-            inputs=("features.bars",),
+    def made(n_fft):
+        return barwise.barwise(
+            mono,
+            bars["times"],
+            partial(function, sample_rate=rate, n_fft=n_fft, **keywords),
+            sample_rate=rate,
+            n_fft=n_fft,
+            hop=params["hop"],
+            subdivision=params["subdivision"],
         )
-    oracle = p["baseline"] == "oracle"
-    references = _references(p) if oracle else ()
-    return Node(
-        name="postprocessing.segments",
-        compute=_oracle_segments if oracle else _regular_segments,
-        params=_given(p, "baseline") | (_whose(p) if oracle else _given(p, "regular.bars")),
-        parts=references,
-        optional_parts=references if len(references) > 1 else (),
-        inputs=("features.bars",),
-        versions={"postprocessing.segmentation": segmentation.VERSION},
+
+    if params["form"] == "views":
+        return {f"V.{size}": made(size) for size in params["views"]}
+    V = made(params["n_fft"])
+    return {
+        "V": V.reshape(-1, params["subdivision"], V.shape[1]) if params["form"] == "bars" else V
+    }
+
+
+def _chain(p):
+    """Return the steps from a factorization, or from what stands in its place, to boundaries."""
+    usual = (
+        steps.always("columns", "activations"),
+        steps.choice("similarity", p, "similarity"),
+        steps.choice("segmentation", p, "segmentation"),
+    )
+    if p["baseline"] is None:
+        return usual
+    first = steps.choice("structure", p, "baseline")
+    given = [chosen.step.gives for chosen in usual]
+    return (first, *usual[given.index(first.step.gives) + 1 :])
+
+
+def _offers(p):
+    """Return what structure analysis offers to its steps.
+
+    Returns
+    -------
+    dict of str to Offer
+        ``factorization``, ``V`` [shape=(m, bars)], ``edges`` (where bars begin and the last one
+        ends, s), ``sections`` (of several annotators, those of the first there is).
+    """
+    references = _references(p)
+    return {
+        "factorization": Offer(
+            lambda params, arrays: arrays["factorize"],
+            inputs=("nmf.factorize",),
+            versions=kind_version(kind_of(p)),
+        ),
+        "V": of_node(_MATRIX, "V"),
+        "edges": of_node(_BARS_NODE, "times"),
+        "sections": Offer(
+            lambda params, arrays: next(iter(_there(arrays, references).values())),
+            params=_whose(p),
+            parts=references,
+            optional_parts=references if len(references) > 1 else (),
+        ),
+    }
+
+
+def _segments_node(p):
+    return steps.node(
+        p,
+        "postprocessing.segments",
+        _chain(p),
+        _offers(p),
+        lambda values, params, arrays: {"boundaries": _from_zero(values["boundaries"])},
+        returns=("boundaries",),
         small=True,
     )
 
 
-def _cbm_node(*, compute, params, inputs, similarity_version=None):
-    versions = {"postprocessing.cbm": cbm.VERSION}
-    if similarity_version is not None:
-        versions["postprocessing.similarity"] = similarity_version
-    return Node(
-        name="postprocessing.segments",
-        compute=compute,
-        params=params,
-        inputs=inputs,
-        versions=versions,
-        small=True,
-    )
-
-
-def _segments_of_activations(params, *, factorize, bars):
-    H = similarity.scaled_activations(
-        factorize.templates(), factorize.activations(), params["scale"]
-    )
-    return _matched(params, similarity.similarity(H.T, params["similarity"]), bars)
-
-
-def _segments_of_signal(params, *, barwise, bars):
-    return _matched(params, similarity.similarity(barwise["V"].T, params["similarity"]), bars)
-
-
-def _segments_of_constant(params, *, bars):
-    count = len(bars["times"]) - 1
-    return _matched(params, np.ones((count, count)), bars)
-
-
-def _matched(params, matrix, bars):
-    found, score = cbm.segment_bars(matrix, **{name: params[name] for name in _CBM})
-    return {"boundaries": _from_zero(bars["times"][found]), "score": score}
-
-
-def _regular_segments(params, *, bars):
-    found = segmentation.regular(len(bars["times"]) - 1, params["regular.bars"])
-    return {"boundaries": _from_zero(bars["times"][found])}
-
-
-def _oracle_segments(params, *, bars, **references):
-    """Return the sections snapped to bars: of several annotators, those of the first there is."""
-    sections = next(iter(_there(references).values()))
-    edges = _from_zero(bars["times"])
-    return {"boundaries": edges[segmentation.snapped(np.unique(sections["intervals"]), edges)]}
-
-
-def _there(references):
-    found = {part: sections for part, sections in references.items() if sections is not None}
+def _there(arrays, references):
+    found = {part: arrays[part] for part in references if arrays[part] is not None}
     if not found:
         raise DataError(f"the track has none of {', '.join(references)}: choose another annotator")
     return found
@@ -369,6 +359,7 @@ def _metrics_node(p):
             "metrics.downbeats": downbeats.VERSION,
         },
         libraries=tuple({*scoring.LIBRARIES, *downbeats.LIBRARIES}),
+        returns=tuple(Structure.metrics),
         small=True,
     )
 
@@ -378,7 +369,7 @@ def _scores(params, *, segments, bars, beats=None, **references):
     estimate = np.column_stack([times[:-1], times[1:]])
     scores = {
         part: scoring.evaluate(sections["intervals"], estimate, trim=params["trim"])
-        for part, sections in _there(references).items()
+        for part, sections in _there(references, tuple(references)).items()
     }
     found = dict.fromkeys(Structure.metrics, np.nan) | scoring.better(list(scores.values()))
     if len(references) > 1:

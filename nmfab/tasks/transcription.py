@@ -8,22 +8,22 @@ import numpy as np
 from nmfab.algorithms import isolated
 from nmfab.algorithms.init import VERSION as TEMPLATES_VERSION
 from nmfab.algorithms.init import harmonic_templates
-from nmfab.base.kinds import LowRank, restored, stored
-from nmfab.base.spectrum import RESAMPLER, frame_count, magnitudes, resample, to_mono
+from nmfab.base.kinds import restored, stored
 from nmfab.base.types import Node, Param
 from nmfab.metrics import transcription as scoring
+from nmfab.postprocessing import Choices
 from nmfab.postprocessing import notes as noting
-from nmfab.postprocessing import pitch as naming
-from nmfab.postprocessing import thresholds
+from nmfab.tasks import steps
 from nmfab.tasks.contract import Metric, Task, task
-from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
+from nmfab.tasks.nmf import NMF_PARAMS, form_of, kind_has, kind_of, kind_version, nmf_node, nmf_skip
+from nmfab.tasks.steps import Offer, of_node, of_part
+from nmfab.tasks.stft import NAME as STFT
+from nmfab.tasks.stft import stft_node
 
-STFT_VERSION = 1
 _SOUND_RATE = 22050  # Hz, of notes played back
-_STFT = ("sample_rate", "window", "n_fft", "hop", "power", "excerpt")
-_NOTES = ("power", "thresholding", "average", "gap", "shortest")
-_PITCH = ("fixed", "autocorrelation", "harmonic", "oracle")
-_NMF = {"source": "features.stft"}
+_SOUND_VERSION = 1
+_TRANSFORM = ("sample_rate", "window", "n_fft", "hop", "power", "excerpt", "views")
+_DICTIONARY, _PITCHES = "nmf.dictionary", "postprocessing.pitches"
 
 
 @task("transcription", version=1)
@@ -38,24 +38,30 @@ class Transcription(Task):
     each pitch. What such a row misses, the activations do not tell.
     """
 
+    forms = ("matrix", "channels", "views")
     needs = ("audio", "notes")
     protocol = ("excerpt", "onset_tolerance", "pitch_unit")
     params: ClassVar = {
         **NMF_PARAMS,
         "rank": Param(88, "number of components; 88 are the keys of a piano"),
         "init": Param("harmonic", "starting factors", choices=NMF_PARAMS["init"].choices),
-        "baseline": Param(None, "a row without NMF", choices=(None, "salience")),
+        "baseline": Param(
+            None, "a row without NMF", choices=Choices("transcription", before=(None,))
+        ),
         "dictionary": Param(
             None,
             "templates learned on isolated notes and held fixed: all the dataset has (isolated), "
             "or those of one instrument, by name",
         ),
-        "pitch": Param("fixed", "what names the templates", choices=_PITCH),
+        "pitch": Param("fixed", "what names the templates", choices=Choices("pitch")),
         "sample_rate": Param(16000, "rate that audio is resampled to, Hz; null keeps the track's"),
         "window": Param(2048, "length of the window, samples; null for n_fft"),
         "n_fft": Param(2048, "length of the transform, samples"),
         "hop": Param(320, "distance of the frames, samples"),
         "power": Param(1, "V is the modulus to this power", choices=(1, 2)),
+        "views": Param(
+            (4096, 1024), "lengths of the windows, samples, for an algorithm that takes views"
+        ),
         "excerpt": Param(30, "seconds from the beginning; null for the whole recording"),
         "threshold": Param(
             0.1, "of activations, in parts of their global maximum; as a magnitude, whatever power"
@@ -64,7 +70,7 @@ class Transcription(Task):
             "fixed",
             "notes begin above the threshold, or where they rise so much above their past average, "
             "or as fixed with the best threshold of each pitch (oracle)",
-            choices=(*noting.THRESHOLDS, "oracle"),
+            choices=Choices("thresholding"),
         ),
         "average": Param(0.2, "length of that past average, s"),
         "gap": Param(0.05, "longest silence inside a note, s"),
@@ -100,17 +106,10 @@ class Transcription(Task):
 
     def nodes(self, p):
         """Return spectrogram, factorization, pitches, notes and scores."""
-        if p["baseline"] == "salience":
-            between, named = [_salience_node()], _plain_pitches("postprocessing.salience", {})
-        elif p["dictionary"] is not None:
-            learned = _dictionary_node(p)
-            between = [learned, nmf_node(p, source="features.stft", templates=learned.name)]
-            named = _dictionary_pitches(learned.name)
-        else:
-            between = [nmf_node(p, **_NMF)]
-            named = _pitches_node(p)
-        factors = between[-1].name
-        return [_stft_node(p), *between, named, _notes_node(p, factors), _metrics_node(p)]
+        form = _form(p)
+        spectrum = stft_node(p, _TRANSFORM, form=form, mono=form != "channels")
+        named = [] if _own_pitches(p) else [_pitches_node(p)]
+        return [spectrum, *_factorizing_nodes(p), *named, _notes_node(p), _metrics_node(p)]
 
     def sound_node(self, p):
         """Return a node that plays the estimated notes; no table needs it, and it is not kept."""
@@ -118,83 +117,142 @@ class Transcription(Task):
             name="postprocessing.sound",
             compute=_sound,
             inputs=("postprocessing.estimate",),
-            versions={"postprocessing.notes": noting.VERSION},
+            versions={"postprocessing.sound": _SOUND_VERSION},
+            returns=("samples", "sample_rate", "names"),
         )
 
     def kind(self, p):
         """Return ``"oracle"`` with a look at the reference, else ``"baseline"`` without NMF."""
-        if p["thresholding"] == "oracle":
+        if steps.looks((*_naming(p), *_detecting(p), *_unfactorized(p))):
             return "oracle"
-        if p["baseline"] is not None:
-            return "baseline"
-        return "oracle" if p["dictionary"] is None and p["pitch"] == "oracle" else ""
+        return "" if p["baseline"] is None else "baseline"
 
     def skip(self, p):
         """Return why a setting cannot be computed, or None."""
+        chain = (*_naming(p), *_detecting(p), *_unfactorized(p))
         if p["baseline"] is not None:
-            return None
-        if p["dictionary"] is not None:
-            return nmf_skip(p, templates=True)
-        reason = nmf_skip(p, frequencies=True)
-        if reason is None and p["pitch"] == "fixed":
-            harmonic = nmf_node(p, **_NMF).params.get("init") == "harmonic"
-            reason = None if harmonic else "pitch fixed goes with the templates of init harmonic"
-        return reason
+            return steps.skip(chain, p | {"init": "harmonic"}, _offers(p))
+        held = p["dictionary"] is not None
+        forms = ("matrix",) if held else tuple(self.forms)
+        needs = steps.methods(chain)
+        reason = nmf_skip(p, frequencies=True, templates=held, forms=forms, needs=needs)
+        return reason or steps.skip(chain, p | _start(p), _offers(p))
 
 
-def _stft_node(p):
-    return Node(
-        name="features.stft",
-        compute=_stft,
-        params=_given(p, *_STFT),
-        parts=("audio",),
-        versions={"features.stft": STFT_VERSION},
-        libraries=() if p["sample_rate"] is None else (RESAMPLER,),
+def _form(p):
+    return "matrix" if p["baseline"] is not None else form_of(p)
+
+
+def _start(p):
+    """Return the start that the factorization reads, None for one that draws its own."""
+    return {"init": nmf_node(p, source=STFT).params.get("init")}
+
+
+def _own_pitches(p):
+    """Tell whether components have pitches without a step: learned so, or by construction."""
+    return p["baseline"] is None and (p["dictionary"] is not None or kind_has(p, "pitches"))
+
+
+def _unfactorized(p):
+    return () if p["baseline"] is None else (steps.choice("transcription", p, "baseline"),)
+
+
+def _naming(p):
+    """Return the step that names pitches, none where components have them."""
+    if _own_pitches(p):
+        return ()
+    if p["baseline"] is not None:  # its templates are those of a harmonic start
+        return (steps.always("pitch", "fixed"),)
+    return (steps.choice("pitch", p, "pitch"),)
+
+
+def _detecting(p):
+    """Return the steps from activations to notes."""
+    return steps.always("activity", "merged"), steps.choice("thresholding", p, "thresholding")
+
+
+def _offers(p):
+    """Return what transcription offers to its steps.
+
+    Returns
+    -------
+    dict of str to Offer
+        ``factorization``, ``pitches`` (MIDI, of its components), ``V``, ``frequencies`` (Hz, of its
+        rows), ``harmonic_templates`` [shape=(m, 88)], ``step`` (s between frames), ``duration`` (s,
+        of the excerpt), ``sample_rate`` (Hz), ``notes`` (the reference).
+    """
+    view = f".{p['views'][0]}" if _form(p) == "views" else ""
+    frequencies = of_node(STFT, f"frequencies{view}")
+    found = {
+        "factorization": _factorization(p),
+        "V": of_node(STFT, f"V{view}"),
+        "frequencies": frequencies,
+        "harmonic_templates": Offer(
+            lambda params, arrays: harmonic_templates(frequencies.get(params, arrays)),
+            inputs=(STFT,),
+            versions={"nmf.init": TEMPLATES_VERSION},
+        ),
+        "step": of_node(STFT, "step"),
+        "duration": of_node(STFT, "duration"),
+        "sample_rate": of_node(STFT, "sample_rate"),
+        "notes": of_part("notes"),
+    }
+    return found | {"pitches": _pitches(p, found["factorization"])}
+
+
+def _factorization(p):
+    if p["baseline"] is not None:
+        return of_node("postprocessing.baseline")
+    versions = kind_version(kind_of(p))
+    return Offer(
+        lambda params, arrays: arrays["factorize"], inputs=("nmf.factorize",), versions=versions
     )
 
 
-def _stft(params, *, audio):
-    """Return ``V``, ``frequencies`` (Hz) of its rows, ``step`` and ``duration`` (s)."""
-    own = int(audio["sample_rate"])
-    samples = to_mono(audio["samples"])
-    if params["excerpt"] is not None:
-        samples = samples[: round(params["excerpt"] * own)]
-    rate = params["sample_rate"] or own
-    duration = len(samples) / own
-    samples = resample(samples, own, rate)
-    n_fft, hop = params["n_fft"], params["hop"]
-    frames = np.arange(frame_count(len(samples), hop))
-    chunks = magnitudes(samples, frames, n_fft=n_fft, hop=hop, window=params["window"])
-    V = np.hstack(list(chunks)) ** params["power"]
-    frequencies = np.arange(len(V)) * rate / n_fft
-    return {"V": V, "frequencies": frequencies, "step": hop / rate, "duration": duration}
+def _pitches(p, factorization):
+    if not _own_pitches(p):
+        return of_node(_PITCHES, "pitches")
+    if p["dictionary"] is not None:
+        return of_node(_DICTIONARY, "pitches")
+    return Offer(
+        lambda params, arrays: np.asarray(factorization.get(params, arrays).pitches()),
+        inputs=factorization.inputs,
+        versions=factorization.versions,
+    )
 
 
-def _salience_node():
-    return Node(
-        name="postprocessing.salience",
-        compute=_salience,
-        params={"baseline": "salience"},
-        inputs=("features.stft",),
-        versions={"nmf.init": TEMPLATES_VERSION},
+def _factorizing_nodes(p):
+    if p["baseline"] is not None:
+        return [_baseline_node(p)]
+    if p["dictionary"] is None:
+        return [nmf_node(p, source=STFT)]
+    learned = _dictionary_node(p)
+    return [learned, nmf_node(p, source=STFT, templates=learned.name)]
+
+
+def _baseline_node(p):
+    """Return what stands in the place of a factorization."""
+    return steps.node(
+        p,
+        "postprocessing.baseline",
+        _unfactorized(p),
+        _offers(p),
+        lambda values, params, arrays: stored(values["factorization"]),
+        returns=("W", "H", "kind", "stopped", "filled", "batch", "scale"),
         decode=restored,
     )
 
 
-def _salience(params, *, stft):
-    W = naming.unit_columns(harmonic_templates(stft["frequencies"]))[0].astype(stft["V"].dtype)
-    return stored(LowRank(W, W.T @ stft["V"]))
-
-
 def _dictionary_node(p):
     return Node(
-        name="nmf.dictionary",
+        name=_DICTIONARY,
         compute=_dictionary,
         params=_given(p, "dictionary", "beta"),
         parts=("notes",),
-        inputs=("features.stft",),
+        inputs=(STFT,),
         versions={"nmf.isolated": isolated.VERSION},
         fit=partial(_isolated_tracks, p["dictionary"]),
+        returns=("W", "pitches"),
     )
 
 
@@ -209,130 +267,39 @@ def _dictionary(params, *, stft, notes):
 
 
 def _pitches_node(p):
-    if p["pitch"] == "fixed":
-        return _plain_pitches("nmf.factorize", {"pitch": "fixed"})
-    computes = {
-        "autocorrelation": _autocorrelation_pitches,
-        "harmonic": _harmonic_pitches,
-        "oracle": _oracle_pitches,
-    }
-    return Node(
-        name="postprocessing.pitches",
-        compute=computes[p["pitch"]],
-        params=_given(p, "pitch", *(("power",) if p["pitch"] == "autocorrelation" else ())),
-        parts=("notes",) if p["pitch"] == "oracle" else (),
-        inputs=("features.stft", "nmf.factorize"),
-        versions={"postprocessing.pitch": naming.VERSION},
+    return steps.node(
+        p,
+        _PITCHES,
+        _naming(p),
+        _offers(p),
+        lambda values, params, arrays: {"pitches": values["pitches"]},
+        returns=("pitches",),
         small=True,
     )
 
 
-def _plain_pitches(factors, params):
-    return Node(
-        name="postprocessing.pitches",
-        compute=_fixed_pitches,
-        params=params,
-        inputs=(factors,),
-        versions={"postprocessing.pitch": naming.VERSION},
+def _notes_node(p):
+    return steps.node(
+        p,
+        "postprocessing.estimate",
+        _detecting(p),
+        _offers(p),
+        _detected,
+        reads=("duration",),
+        returns=("onsets", "offsets", "pitches", "available", "duration"),
         small=True,
     )
 
 
-def _dictionary_pitches(dictionary):
-    return Node(
-        name="postprocessing.pitches",
-        compute=_learned_pitches,
-        inputs=(dictionary,),
-        small=True,
-    )
-
-
-def _learned_pitches(params, *, dictionary):
-    return {"pitches": dictionary["pitches"]}
-
-
-def _fixed_pitches(params, **factors):
-    (given,) = factors.values()
-    return {"pitches": naming.fixed_pitches(given.rank)}
-
-
-def _autocorrelation_pitches(params, *, stft, factorize):
-    frequencies = stft["frequencies"]
-    n_fft = 2 * (len(frequencies) - 1)
-    rate = float(frequencies[1]) * n_fft
-    found = naming.autocorrelation_pitches(
-        factorize.templates(), sample_rate=rate, n_fft=n_fft, power=params["power"]
-    )
-    return {"pitches": found}
-
-
-def _harmonic_pitches(params, *, stft, factorize):
-    templates = harmonic_templates(stft["frequencies"])
-    pitches = naming.fixed_pitches(templates.shape[1])
-    return {"pitches": naming.harmonic_pitches(factorize.templates(), templates, pitches)}
-
-
-def _oracle_pitches(params, *, stft, factorize, notes):
-    H = factorize.activations()
-    intervals = np.column_stack([notes["onsets"], notes["offsets"]])
-    times = np.arange(H.shape[1]) * float(stft["step"])
-    return {"pitches": naming.oracle_pitches(H, intervals, notes["pitches"], times)}
-
-
-def _notes_node(p, factors):
-    oracle = p["thresholding"] == "oracle"
-    read = (*_NOTES, "onset_tolerance") if oracle else (*_NOTES, "threshold")
-    versions = {"postprocessing.notes": noting.VERSION}
-    return Node(
-        name="postprocessing.estimate",
-        compute=_estimate_by_oracle if oracle else _estimate,
-        params=_given(p, *read),
-        parts=("notes",) if oracle else (),
-        inputs=("features.stft", "postprocessing.pitches", factors),
-        versions=versions | ({"postprocessing.thresholds": thresholds.VERSION} if oracle else {}),
-        small=True,
-    )
-
-
-def _estimate(params, *, stft, pitches, **factors):
-    options, activity, names = _activity(params, stft, pitches, factors)
-    return _detected(stft, activity, names, options)
-
-
-def _estimate_by_oracle(params, *, stft, pitches, notes, **factors):
-    options, activity, names = _activity(params, stft, pitches, factors)
-    options["thresholding"] = "fixed"
-    inside = notes["onsets"] < float(stft["duration"])
-    options["threshold"] = thresholds.oracle_thresholds(
-        activity,
-        names,
-        notes["onsets"][inside],
-        notes["pitches"][inside],
-        tolerance=options.pop("onset_tolerance"),
-        **options,
-    )
-    return _detected(stft, activity, names, options)
-
-
-def _activity(params, stft, pitches, factors):
-    """Return options of the detection, activations as magnitudes, and their pitches."""
-    (given,) = factors.values()
-    activity, names = noting.merge_pitches(
-        given.templates(), given.activations(), pitches["pitches"]
-    )
-    options = dict(params) | {"step": float(stft["step"])}
-    return options, activity ** (1 / options.pop("power")), names
-
-
-def _detected(stft, activity, names, options):
+def _detected(values, params, arrays):
     """Return the notes and what they are scored with: the excerpt's length, templates' pitches."""
-    onsets, offsets, found = noting.detect_notes(activity, names, **options)
+    onsets, offsets, pitches = values["notes"]
     return {
         "onsets": onsets,
         "offsets": offsets,
-        "pitches": found,
-        "available": names,
-        "duration": stft["duration"],
+        "pitches": pitches,
+        "available": values["activity"].pitches,
+        "duration": values["duration"],
     }
 
 
@@ -356,6 +323,7 @@ def _metrics_node(p):
         inputs=("postprocessing.estimate",),
         versions={"metrics.transcription": scoring.VERSION},
         libraries=scoring.LIBRARIES,
+        returns=tuple(Transcription.metrics),
         small=True,
     )
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from nmfab.base.errors import UsageError
+from nmfab.base.kinds import LowRank
 from nmfab.postprocessing import grouping
+from nmfab.tasks.per_channel import PerChannel
 
 RATE = 16000
 BINS = 513
@@ -30,14 +32,18 @@ def same_partition(first, second):
 
 
 def by_mfcc(W, H, **options):
-    given = {"n_sources": 4, "sample_rate": RATE, "power": 1, **options}
-    return grouping.group_by_mfcc(W, H, **given)
+    given = {"n_sources": 4, "sample_rate": RATE, "power": 1, "kmeans_seed": 0, **options}
+    return grouping.group_by_mfcc(LowRank(W, H), **given)
+
+
+def by_oracle(W, H, stems):
+    return grouping.group_by_oracle(LowRank(W, H), stem_powers=stems)
 
 
 def test_plainly_different_templates_are_told_apart(families):
     W, H, kinds = families
     for seed in range(3):
-        assert same_partition(by_mfcc(W, H, seed=seed), kinds)
+        assert same_partition(by_mfcc(W, H, kmeans_seed=seed), kinds)
 
 
 def test_scale_between_templates_and_activations_does_not_matter(families):
@@ -88,7 +94,7 @@ def test_filterbank_follows_the_rate_of_the_track(families):
 def test_seed_decides(families):
     W, H, _ = families
     W = np.random.default_rng(1).random(W.shape)
-    np.testing.assert_array_equal(by_mfcc(W, H, seed=3), by_mfcc(W, H, seed=3))
+    np.testing.assert_array_equal(by_mfcc(W, H, kmeans_seed=3), by_mfcc(W, H, kmeans_seed=3))
 
 
 def test_components_that_are_zero_belong_to_no_group(families):
@@ -118,8 +124,8 @@ def test_oracle_is_its_slow_definition():
         mask = np.outer(W[:, k], H[k]) / (W @ H)
         for j in range(3):
             energies[k, j] = np.sum((mask * np.sqrt(stems[j])) ** 2)
-    np.testing.assert_allclose(grouping.masked_energies(W, H, stems), energies, rtol=1e-10)
-    np.testing.assert_array_equal(grouping.group_by_oracle(W, H, stems), energies.argmax(axis=1))
+    np.testing.assert_allclose(grouping.masked_energies(LowRank(W, H), stems), energies, rtol=1e-10)
+    np.testing.assert_array_equal(by_oracle(W, H, stems), energies.argmax(axis=1))
 
 
 def test_oracle_finds_the_stem_that_each_component_came_from():
@@ -127,29 +133,49 @@ def test_oracle_finds_the_stem_that_each_component_came_from():
     W, H = rng.random((40, 8)) ** 6, rng.random((8, 50)) ** 6
     kinds = np.array([2, 0, 1, 1, 0, 2, 0, 1])
     stems = np.stack([(W[:, kinds == j] @ H[kinds == j]) ** 2 for j in range(3)])
-    np.testing.assert_array_equal(grouping.group_by_oracle(W, H, stems), kinds)
+    np.testing.assert_array_equal(by_oracle(W, H, stems), kinds)
 
 
 def test_oracle_does_not_depend_on_scale_and_leaves_out_zeros():
     rng = np.random.default_rng(4)
     W, H = rng.random((20, 6)), rng.random((6, 15))
     stems = rng.random((3, 20, 15))
-    expected = grouping.group_by_oracle(W, H, stems)
+    expected = by_oracle(W, H, stems)
     scale = np.logspace(-12, 12, 6)
-    found = grouping.group_by_oracle(W * scale, H / scale[:, None], 1e-9 * stems)
+    found = by_oracle(W * scale, H / scale[:, None], 1e-9 * stems)
     np.testing.assert_array_equal(found, expected)
     W[:, 4] = 0
-    assert grouping.group_by_oracle(W, H, stems)[4] == -1
+    assert by_oracle(W, H, stems)[4] == -1
 
 
 def test_a_silent_stem_gets_no_component():
     rng = np.random.default_rng(5)
     stems = rng.random((3, 20, 15))
     stems[1] = 0
-    found = grouping.group_by_oracle(rng.random((20, 9)), rng.random((9, 15)), stems)
+    found = by_oracle(rng.random((20, 9)), rng.random((9, 15)), stems)
     assert 1 not in found
 
 
 def test_stems_must_fit():
     with pytest.raises(UsageError, match="do not fit"):
-        grouping.group_by_oracle(np.ones((4, 2)), np.ones((2, 5)), np.ones((3, 4, 6)))
+        by_oracle(np.ones((4, 2)), np.ones((2, 5)), np.ones((3, 4, 6)))
+
+
+def test_oracle_hears_each_channel_behind_that_channels_mask():
+    """Sums over channels of the energies that each channel's own model lets through."""
+    rng = np.random.default_rng(6)
+    pairs = [(rng.random((20, 3)), rng.random((3, 15))) for _ in range(2)]
+    stems = rng.random((3, 20, 15, 2)) ** 4
+    model = PerChannel([LowRank(*pair) for pair in pairs])
+    energies = grouping.masked_energies(model, stems)
+    for channel, pair in enumerate(pairs):
+        alone = grouping.masked_energies(LowRank(*pair), stems[..., channel])
+        np.testing.assert_allclose(energies[3 * channel : 3 * channel + 3], alone, rtol=1e-10)
+
+
+def test_energies_do_not_depend_on_how_many_frames_are_looked_at_together(monkeypatch):
+    rng = np.random.default_rng(7)
+    W, H, stems = rng.random((20, 6)), rng.random((6, 15)), rng.random((3, 20, 15))
+    whole = grouping.masked_energies(LowRank(W, H), stems)
+    monkeypatch.setattr(grouping, "_FRAMES", 4)
+    np.testing.assert_allclose(grouping.masked_energies(LowRank(W, H), stems), whole, rtol=1e-12)

@@ -2,16 +2,21 @@ import numpy as np
 import pytest
 
 from nmfab.base.errors import UsageError
+from nmfab.base.kinds import LowRank
+from nmfab.postprocessing import notes as noting
 from nmfab.postprocessing.notes import (
     THRESHOLDS,
     detect_notes,
-    merge_pitches,
     past_average,
     sonify,
     write_midi,
 )
 
 STEP = 0.02
+
+
+def merge_pitches(W, H, pitches, power=1):
+    return noting.merge_pitches(LowRank(W, H), pitches=pitches, power=power)
 
 
 def steady(n, *spans, level=1.0):
@@ -212,3 +217,23 @@ def test_sound_of_a_note_is_at_its_pitch_and_place():
     spectrum = np.abs(np.fft.rfft(sound[rate // 2 : rate + rate // 2]))
     assert spectrum.argmax() == pytest.approx(440, abs=1)
     assert not sonify([], [], [], duration=1.0).any()
+
+
+def test_activity_is_one_of_magnitudes_whatever_the_power():
+    """Templates and activations of powers give, merged, the magnitudes of the sums of powers."""
+    W, H = np.array([[3.0, 0], [4.0, 2.0]]), np.array([[1.0, 4.0], [2.0, 0.0]])
+    rows, names = merge_pitches(W, H, np.array([60, 60]), power=2)
+    assert names.tolist() == [60]
+    np.testing.assert_allclose(rows, [[3.0, 20**0.5]])
+
+
+@pytest.mark.parametrize("name", ["fixed", "adaptive"])
+def test_thresholding_steps_are_detections(name):
+    rng = np.random.default_rng(1)
+    activity = noting.Activity(rng.random((2, 60)) ** 4, np.array([60, 64]))
+    options = {"step": 0.02, "threshold": 0.3, "average": 0.1, "gap": 0.0, "shortest": 0.02}
+    found = getattr(noting, name)(activity, **options)
+    expected = noting.detect_notes(*activity, thresholding=name, **options)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(found[0]) > 0

@@ -1,17 +1,30 @@
 import numpy as np
 import pytest
 
-from nmfab.postprocessing.pitch import (
-    NO_PITCH,
-    autocorrelation_pitches,
-    fixed_pitches,
-    harmonic_pitches,
-    oracle_pitches,
-    unit_columns,
-)
+from nmfab.base.kinds import LowRank
+from nmfab.postprocessing import pitch as naming
+from nmfab.postprocessing.pitch import NO_PITCH, unit_columns
 
 RATE, N_FFT = 22050, 2048
 KEYS = np.arange(21, 109)
+
+
+def autocorrelation_pitches(W, *, sample_rate, n_fft, power=1):
+    frequencies = np.arange(1 + n_fft // 2) * sample_rate / n_fft
+    return naming.autocorrelation_pitches(LowRank(W, None), frequencies=frequencies, power=power)
+
+
+def fixed_pitches(rank):
+    return naming.fixed_pitches(LowRank(None, np.zeros((rank, 1))))
+
+
+def harmonic_pitches(W, templates):
+    return naming.harmonic_pitches(LowRank(W, None), harmonic_templates=templates)
+
+
+def oracle_pitches(H, intervals, pitches, step):
+    notes = {"onsets": intervals[:, 0], "offsets": intervals[:, 1], "pitches": pitches}
+    return naming.oracle_pitches(LowRank(None, H), notes=notes, step=step)
 
 
 def tone_spectra(pitches, *, partials=10, window=2048, n_fft=N_FFT, rate=RATE, tilt=1.0):
@@ -73,12 +86,12 @@ def test_a_template_without_periodicity_has_no_pitch():
 def test_harmonic_template_most_like():
     dictionary = tone_spectra(KEYS)
     W = np.hstack([tone_spectra([45, 60, 61, 90], tilt=1.3) * 7.0, np.zeros((len(dictionary), 1))])
-    assert harmonic_pitches(W, dictionary, KEYS).tolist() == [45, 60, 61, 90, NO_PITCH]
-    assert harmonic_pitches(W[:, :1], dictionary * np.arange(1, 89), KEYS).tolist() == [45]
+    assert harmonic_pitches(W, dictionary).tolist() == [45, 60, 61, 90, NO_PITCH]
+    assert harmonic_pitches(W[:, :1], dictionary * np.arange(1, 89)).tolist() == [45]
 
 
 def test_oracle_follows_the_reference():
-    times = np.arange(100) * 0.02
+    step = 0.02
     intervals = np.array([[0.1, 0.5], [0.4, 0.9], [1.2, 1.6]])
     pitches = np.array([60, 64, 60])
     H = np.zeros((4, 100))
@@ -86,11 +99,19 @@ def test_oracle_follows_the_reference():
     H[1, [*range(5, 25), *range(60, 80)]] = 0.1  # with 60, faint
     H[2] = 1.0  # always
     H[3, 85:] = 1.0  # where nothing is annotated
-    assert oracle_pitches(H, intervals, pitches, times).tolist() == [64, 60, NO_PITCH, NO_PITCH]
-    assert oracle_pitches(H, np.zeros((0, 2)), np.zeros(0), times).tolist() == [NO_PITCH] * 4
+    assert oracle_pitches(H, intervals, pitches, step).tolist() == [64, 60, NO_PITCH, NO_PITCH]
+    assert oracle_pitches(H, np.zeros((0, 2)), np.zeros(0), step).tolist() == [NO_PITCH] * 4
 
 
 def test_unit_columns_leave_empty_ones():
     W, norms = unit_columns(np.array([[3.0, 0.0], [4.0, 0.0]]))
     assert norms.tolist() == [5.0, 0.0]
     np.testing.assert_allclose(W, [[0.6, 0], [0.8, 0]])
+
+
+def test_salience_is_the_product_of_unit_templates_and_the_spectrogram():
+    templates, V = tone_spectra(KEYS), np.random.default_rng(0).random((1 + N_FFT // 2, 7))
+    found = naming.salience(V, harmonic_templates=3 * templates)
+    unit = templates / np.linalg.norm(templates, axis=0)
+    np.testing.assert_allclose(found.W, unit)
+    np.testing.assert_allclose(found.H, unit.T @ V)

@@ -4,17 +4,34 @@ import numpy as np
 import pytest
 
 from nmfab.base.errors import UsageError
-from nmfab.postprocessing.segmentation import regular, snapped
-from nmfab.postprocessing.similarity import (
-    SIMILARITIES,
-    centered_cosine,
-    cosine,
-    rbf,
-    scaled_activations,
-    similarity,
-)
+from nmfab.base.kinds import LowRank
+from nmfab.postprocessing import STEPS
+from nmfab.postprocessing import similarity as comparing
+from nmfab.postprocessing.segmentation import oracle, regular, snapped
 
+SIMILARITIES = STEPS.family("similarity")
 AS_SEG = {"cosine": "cosine", "centered_cosine": "autocorrelation", "rbf": "rbf"}
+
+
+def similarity(bars, kind):
+    """Return the self-similarity of bars, one row per bar."""
+    return STEPS.find("similarity", kind)(columns=np.asarray(bars).T)
+
+
+def cosine(bars):
+    return similarity(bars, "cosine")
+
+
+def centered_cosine(bars):
+    return similarity(bars, "centered_cosine")
+
+
+def rbf(bars):
+    return similarity(bars, "rbf")
+
+
+def scaled_activations(W, H, scale):
+    return comparing.scaled_activations(LowRank(W, H), scale=scale)
 
 
 @pytest.mark.parametrize("kind", SIMILARITIES)
@@ -69,11 +86,9 @@ def test_deaf_to_the_loudness_of_a_bar(kind):
     np.testing.assert_allclose(similarity(louder, kind), similarity(bars, kind), atol=1e-9)
 
 
-def test_unknown_similarities_and_no_bars_are_refused():
-    with pytest.raises(UsageError, match=r"unknown similarity 'cosin'.*did you mean 'cosine'"):
-        similarity(np.ones((2, 2)), "cosin")
-    with pytest.raises(UsageError, match="at least one bar"):
-        similarity(np.ones((0, 2)), "cosine")
+def test_unknown_similarities_are_refused():
+    with pytest.raises(UsageError, match=r"unknown step of similarity 'cosin'.*did you mean 'cos"):
+        STEPS.find("similarity", "cosin")
 
 
 def test_scale_w_undoes_any_scaling_of_components():
@@ -98,13 +113,21 @@ def test_scale_h_gives_unit_rows_and_none_leaves_h():
 
 
 def test_regular_segments():
-    np.testing.assert_array_equal(regular(20, 8), [0, 8, 16, 20])
-    np.testing.assert_array_equal(regular(16, 8), [0, 8, 16])
-    np.testing.assert_array_equal(regular(3, 8), [0, 3])
+    edges = 0.3 + 2.0 * np.arange(21)
+    np.testing.assert_array_equal(regular(edges), edges[[0, 8, 16, 20]])
+    np.testing.assert_array_equal(regular(edges[:17]), edges[[0, 8, 16]])
+    np.testing.assert_array_equal(regular(edges[:4]), edges[[0, 3]])
+    np.testing.assert_array_equal(regular(edges[:6], bars=2), edges[[0, 2, 4, 5]])
     with pytest.raises(UsageError, match="segments of 0 bars"):
-        regular(3, 0)
+        regular(edges, bars=0)
 
 
 def test_snapped_takes_the_nearest_edge_once():
     edges = np.array([0.5, 2.5, 4.5, 6.5])
     np.testing.assert_array_equal(snapped([0, 0.3, 3.0, 3.5, 3.6, 99], edges), [0, 1, 2, 3])
+
+
+def test_the_reference_on_bars_may_begin_at_zero():
+    edges = np.array([0.5, 2.5, 4.5, 6.5])
+    sections = {"intervals": np.array([[0.1, 3.0], [3.0, 4.4], [4.4, 6.6]])}
+    np.testing.assert_array_equal(oracle(edges, sections=sections), [0, 2.5, 4.5, 6.5])

@@ -54,6 +54,7 @@ NOTES = [  # onset, offset, MIDI number; the excerpt ends at 1.5 s
     (0.2, 0.5, 60), (0.5, 0.9, 60), (0.7, 1.2, 67), (1.0, 1.4, 72), (1.6, 2.0, 62), (1.7, 2.1, 60)
 ]  # fmt: skip
 TIMBRES = {"piano": (1.0, 0.5, 0.3, 0.1), "flute": (1.0, 0.05, 0.4), "sharp": (1.0, 0.5, 0.3)}
+TIMBRES |= {"octave": (0.4, 1.0, 0.3)}
 INSTRUMENTS = {"piano": (60, 62, 67, 72), "flute": (60, 62, 67, 72), "sharp": (61, 68, 73)}
 
 

@@ -34,7 +34,7 @@ class Made(Dataset):
 
     def track_ids(self, needs=(), subset=None):
         if subset is not None and subset.startswith("isolated"):
-            return self.isolated_ids(subset.partition("/")[2] or None)
+            return self.isolated_ids(subset.partition(":")[2] or None)
         return [
             path.name
             for path in self._tracks()
@@ -57,10 +57,7 @@ class Subsets(Made):
     """Tracks of the subset train begin with ``train``."""
 
     name = "subsets"
-    subsets = ("train", "valid", "test")
-
-    def subset_ids(self, subset):
-        return [track for track in super().track_ids() if track.startswith(subset)]
+    splits = ("train", "valid", "test")
 
     def track_ids(self, needs=(), subset=None):
         found = super().track_ids(needs)

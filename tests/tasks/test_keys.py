@@ -1,5 +1,7 @@
 """The version of every component and every part of a track is in the key of what uses it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from tasks import made
@@ -7,63 +9,80 @@ from tasks.conftest import played, song_of_bars, stems_song
 
 from nmfab.algorithms import init as starts
 from nmfab.algorithms import isolated
-from nmfab.base import stft
+from nmfab.base import kinds
 from nmfab.features import FEATURES, bars, barwise
 from nmfab.metrics import bss_eval, downbeats
 from nmfab.metrics import separation as separation_metrics
 from nmfab.metrics import structure as structure_metrics
 from nmfab.metrics import transcription as transcription_metrics
-from nmfab.postprocessing import cbm, grouping, masking, pitch, segmentation, similarity, thresholds
-from nmfab.postprocessing import notes as noting
-from nmfab.tasks import separation_nodes
+from nmfab.postprocessing import STEPS
 from nmfab.tasks import transcription as transcription_task
+from nmfab.tasks.stft import VERSIONS
 
 NMF, GROUPS, SEGMENTS = "nmf.factorize", "postprocessing.grouping", "postprocessing.segments"
 ESTIMATE, PITCHES, STFT = "postprocessing.estimate", "postprocessing.pitches", "features.stft"
 OF = {name: f"metrics.{name}" for name in ("separation", "transcription", "structure")}
-DICTIONARY = {"dictionary": "piano"}
+DICTIONARY, SALIENCE = {"dictionary": "piano"}, {"baseline": "salience"}
+SOUND, BASELINE = "postprocessing.estimates", "postprocessing.baseline"
 
 # module, name of its version, task, setting, nodes that use it
 USED = [
-    (stft, "VERSION", "separation", {}, {STFT, OF["separation"]}),
-    (stft, "VERSION", "separation", {"grouping": "oracle"}, {GROUPS}),
-    (stft, "VERSION", "separation", {"baseline": "dictionary"}, {"nmf.dictionary"}),
-    (stft, "VERSION", "separation", {"baseline": "irm1"}, {OF["separation"]}),
-    (separation_nodes, "STFT_VERSION", "separation", {}, {STFT, OF["separation"]}),
-    (separation_nodes, "VERSION", "separation", {"baseline": "dictionary"}, {"nmf.dictionary"}),
-    (grouping, "VERSION", "separation", {}, {GROUPS}),
-    (grouping, "VERSION", "separation", {"grouping": "oracle"}, {GROUPS}),
-    (masking, "VERSION", "separation", {}, {OF["separation"]}),
-    (masking, "VERSION", "separation", {"baseline": "hpss"}, {OF["separation"]}),
     (separation_metrics, "VERSION", "separation", {"baseline": "mixture"}, {OF["separation"]}),
+    (separation_metrics, "VERSION", "separation", {"baseline": "dictionary"}, {"nmf.dictionary"}),
+    (separation_metrics, "VERSION", "separation", {"n_sources": None}, {GROUPS}),
     (bss_eval, "VERSION", "separation", {"baseline": "mixture"}, {OF["separation"]}),
     (starts, "VERSION", "separation", {}, {NMF}),
-    (
-        transcription_task,
-        "TEMPLATES_VERSION",
-        "transcription",
-        {"baseline": "salience"},
-        {"postprocessing.salience"},
-    ),
+    (transcription_task, "TEMPLATES_VERSION", "transcription", {"pitch": "harmonic"}, {PITCHES}),
+    (transcription_task, "TEMPLATES_VERSION", "transcription", SALIENCE, {BASELINE}),
     (isolated, "VERSION", "transcription", DICTIONARY, {"nmf.dictionary"}),
-    (pitch, "VERSION", "transcription", {}, {PITCHES}),
-    (pitch, "VERSION", "transcription", {"pitch": "harmonic"}, {PITCHES}),
-    (pitch, "VERSION", "transcription", {"baseline": "salience"}, {PITCHES}),
-    (noting, "VERSION", "transcription", {}, {ESTIMATE}),
-    (thresholds, "VERSION", "transcription", {"thresholding": "oracle"}, {ESTIMATE}),
-    (transcription_task, "STFT_VERSION", "transcription", {}, {STFT}),
     (transcription_metrics, "VERSION", "transcription", {}, {OF["transcription"]}),
     (bars, "VERSION", "structure", {}, {"features.bars"}),
     (barwise, "VERSION", "structure", {}, {"features.barwise"}),
-    (similarity, "VERSION", "structure", {}, {SEGMENTS}),
-    (similarity, "VERSION", "structure", {"baseline": "signal"}, {SEGMENTS}),
-    (cbm, "VERSION", "structure", {}, {SEGMENTS}),
-    (cbm, "VERSION", "structure", {"baseline": "constant"}, {SEGMENTS}),
-    (segmentation, "VERSION", "structure", {"baseline": "regular"}, {SEGMENTS}),
-    (segmentation, "VERSION", "structure", {"baseline": "oracle"}, {SEGMENTS}),
     (structure_metrics, "VERSION", "structure", {}, {OF["structure"]}),
     (downbeats, "VERSION", "structure", {"bars": "librosa"}, {OF["structure"]}),
 ]
+# task, setting, nodes that make spectra or cut the excerpt
+TRANSFORMED = [
+    ("separation", {}, {STFT, SOUND, OF["separation"]}),
+    ("separation", {"grouping": "oracle"}, {STFT, GROUPS, SOUND, OF["separation"]}),
+    ("separation", {"n_sources": None}, {STFT, GROUPS, SOUND, OF["separation"]}),
+    ("separation", {"baseline": "irm1"}, {SOUND, OF["separation"]}),
+    ("separation", {"baseline": "dictionary"}, {STFT, "nmf.dictionary", SOUND, OF["separation"]}),
+    ("transcription", {}, {STFT}),
+]
+# steps: the setting that uses each, and its node; a step that is missing here fails
+STEPS_USED = {
+    "grouping.mfcc": ("separation", {}, GROUPS),
+    "grouping.oracle": ("separation", {"grouping": "oracle"}, GROUPS),
+    **{
+        f"masking.{name}": ("separation", {"masking": name}, SOUND)
+        for name in STEPS.family("masking")
+    },
+    **{
+        f"separation.{name}": ("separation", {"baseline": name}, SOUND)
+        for name in STEPS.family("separation")
+    },
+    **{
+        f"pitch.{name}": ("transcription", {"pitch": name}, PITCHES)
+        for name in STEPS.family("pitch")
+    },
+    "activity.merged": ("transcription", {}, ESTIMATE),
+    **{
+        f"thresholding.{name}": ("transcription", {"thresholding": name}, ESTIMATE)
+        for name in STEPS.family("thresholding")
+    },
+    "transcription.salience": ("transcription", SALIENCE, BASELINE),
+    "columns.activations": ("structure", {}, SEGMENTS),
+    **{
+        f"similarity.{name}": ("structure", {"similarity": name}, SEGMENTS)
+        for name in STEPS.family("similarity")
+    },
+    "segmentation.cbm": ("structure", {}, SEGMENTS),
+    **{
+        f"structure.{name}": ("structure", {"baseline": name}, SEGMENTS)
+        for name in STEPS.family("structure")
+    },
+}
 
 
 @pytest.fixture
@@ -75,35 +94,75 @@ def _versions(bench, given):
     return {name: bench.recipe(name, **given)["versions"] for name in bench.nodes(**given)}
 
 
+def _changed(bench, given, change):
+    """Return the nodes whose versions differ after a change."""
+    before = _versions(bench, given)
+    change()
+    after = _versions(bench, given)
+    return {node for node in before if before[node] != after[node]}
+
+
 @pytest.mark.parametrize(("module", "name", "task", "given", "nodes"), USED)
 def test_a_version_is_in_the_key_of_what_uses_it(
     benches, monkeypatch, module, name, task, given, nodes
 ):
-    before = _versions(benches[task], given)
-    monkeypatch.setattr(module, name, "changed")
-    if (module, name) == (separation_nodes, "STFT_VERSION"):
-        from nmfab.tasks import separation
-
-        monkeypatch.setitem(separation._STFT, "features.stft", "changed")
-    if module is stft:
-        from nmfab.tasks import separation
-
-        monkeypatch.setitem(separation._STFT, "base.stft", "changed")
-    if (module, name) == (separation_nodes, "VERSION"):
-        from nmfab.tasks import separation
-
-        monkeypatch.setitem(separation._OWN, "task.separation", "changed")
-    after = _versions(benches[task], given)
-    changed = {node for node in before if before[node] != after[node]}
+    bench = benches[task]
+    changed = _changed(bench, given, lambda: monkeypatch.setattr(module, name, "changed"))
     assert nodes <= changed
-    keys = benches[task].keys(**given)
-    assert len(set(keys.values())) == len(keys)
+
+
+@pytest.mark.parametrize("version", sorted(VERSIONS))
+@pytest.mark.parametrize(("task", "given", "nodes"), TRANSFORMED)
+def test_the_transform_is_in_the_keys_of_what_uses_it(
+    benches, monkeypatch, version, task, given, nodes
+):
+    def change():
+        monkeypatch.setitem(VERSIONS, version, "changed")
+
+    assert _changed(benches[task], given, change) == nodes
+
+
+def test_every_step_has_a_setting():
+    assert set(STEPS_USED) == set(STEPS.names())
+
+
+@pytest.mark.parametrize("name", sorted(STEPS_USED))
+def test_a_step_is_in_the_key_of_its_node(benches, monkeypatch, name):
+    task, given, node = STEPS_USED[name]
+    newer = dataclasses.replace(STEPS[name], version="changed")
+    change = lambda: monkeypatch.setitem(STEPS._components, name, newer)  # noqa: E731
+    assert _changed(benches[task], given, change) == {node}
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(STEPS_USED) if STEPS[n].libraries])
+def test_the_libraries_of_a_step_are_in_the_key_of_its_node(benches, name):
+    task, given, node = STEPS_USED[name]
+    assert set(STEPS[name].libraries) <= set(benches[task].nodes(**given)[node].libraries)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "nodes"),
+    [
+        ("separation", {}, {NMF, GROUPS, SOUND}),
+        ("separation", {"baseline": "mixture"}, set()),
+        ("separation", {"baseline": "dictionary"}, {"nmf.dictionary", NMF, SOUND}),
+        ("transcription", {}, {NMF, PITCHES, ESTIMATE}),
+        ("transcription", DICTIONARY, {NMF, ESTIMATE}),
+        ("structure", {}, {NMF, SEGMENTS}),
+        ("structure", {"baseline": "signal"}, set()),
+    ],
+)
+def test_the_kind_is_in_the_keys_of_what_calls_its_methods(
+    benches, monkeypatch, task, given, nodes
+):
+    def change():
+        monkeypatch.setattr(kinds.LowRank, "version", 99)
+
+    assert _changed(benches[task], given, change) == nodes
 
 
 @pytest.mark.parametrize("feature", FEATURES.names())
 def test_the_version_of_a_feature_is_in_the_key_of_the_matrix(structure, monkeypatch, feature):
-    import dataclasses
-
     before = structure.keys(feature=feature, baseline="signal")["features.barwise"]
     newer = dataclasses.replace(FEATURES[feature], version=99)
     monkeypatch.setitem(FEATURES._components, feature, newer)
@@ -112,12 +171,14 @@ def test_the_version_of_a_feature_is_in_the_key_of_the_matrix(structure, monkeyp
 
 # task, setting, part, the nodes that read it from the track
 READ = [
-    ("separation", {}, "audio", {STFT, GROUPS, OF["separation"]}),
+    ("separation", {}, "audio", {STFT, SOUND, OF["separation"]}),
     ("separation", {}, "stems", {OF["separation"]}),
+    ("separation", {"n_sources": None}, "stems", {GROUPS, OF["separation"]}),
     ("separation", {"grouping": "oracle"}, "stems", {GROUPS, OF["separation"]}),
     ("separation", {"baseline": "dictionary"}, "stems", {"nmf.dictionary", OF["separation"]}),
-    ("separation", {"baseline": "mixture"}, "audio", {OF["separation"]}),
-    ("separation", {"baseline": "irm1"}, "stems", {OF["separation"]}),
+    ("separation", {"baseline": "mixture"}, "audio", {SOUND, OF["separation"]}),
+    ("separation", {"baseline": "mixture"}, "stems", {SOUND, OF["separation"]}),
+    ("separation", {"baseline": "irm1"}, "stems", {SOUND, OF["separation"]}),
     ("transcription", {}, "audio", {STFT}),
     ("transcription", {}, "notes", {OF["transcription"]}),
     ("transcription", {"pitch": "oracle"}, "notes", {PITCHES, OF["transcription"]}),

@@ -42,7 +42,7 @@ MIR_EVAL = {"metrics.structure": {"mir_eval"}}
         ("transcription", {"sample_rate": 16000}, {"features.stft": {"soxr"}}),
         ("separation", {}, {"postprocessing.grouping": {"scikit-learn", "librosa"}}),
         ("separation", {"grouping": "oracle"}, {}),
-        ("separation", {"baseline": "hpss"}, {"metrics.separation": {"librosa"}}),
+        ("separation", {"baseline": "hpss"}, {"postprocessing.estimates": {"librosa"}}),
         ("separation", {"baseline": "irm1"}, {}),
         (
             "separation",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from nmfab.base.errors import DataError
 from nmfab.datasets.musdb18 import STEMS
 from nmfab.experiment import Experiment
 from nmfab.metrics.separation import si_sdr
@@ -107,7 +108,7 @@ def test_a_rerun_computes_nothing_and_a_mask_no_factorization(experiment):
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_channels_with_factors_of_their_own(experiment, power):
-    made = experiment(channels=["separate"], grouping=["mfcc", "oracle"], power=[power])
+    made = experiment(factors=["per_channel"], grouping=["mfcc", "oracle"], power=[power])
     report, rows = scores(made)
     assert report.tally.computed["nmf.factorize"] == 1
     assert report.tally.computed["nmf.factorize_right"] == 1
@@ -187,11 +188,11 @@ def test_sound_names_what_is_matched(experiment):
         ("mono", True, "features.stft"),
         ("start", 1, "features.stft"),
         ("duration", 1, "features.stft"),
-        ("channels", "separate", "features.stft"),
+        ("factors", "per_channel", "features.stft"),
         ("grouping", "oracle", "postprocessing.grouping"),
         ("n_sources", 3, "postprocessing.grouping"),
         ("kmeans_seed", 1, "postprocessing.grouping"),
-        ("masking", "wiener1", "metrics.separation"),
+        ("masking", "wiener1", "postprocessing.estimates"),
         ("bss_backend", "museval", "metrics.separation"),
         ("subset", "train", "metrics.separation"),
     ],
@@ -214,7 +215,7 @@ def test_nodes_read_nothing_that_they_do_not_name(baseline):
     given = parameters(baseline=baseline)
     graph = Graph(task, given)
     read = {name for node in graph.nodes.values() for name in node.params}
-    assert read - {"dataset", "torch_mu.tf32"} <= set(given)
+    assert read - {"dataset", "torch_mu.tf32", "form", "mfcc.n_mfcc", "mfcc.restarts"} <= set(given)
     expected = {"baseline", "mono", "start", "duration", "bss_backend", "subset"}
     if baseline in ("mixture", "silence"):
         assert read == expected
@@ -222,7 +223,7 @@ def test_nodes_read_nothing_that_they_do_not_name(baseline):
         assert read == expected | {"n_fft", "hop"}
     if baseline == "dictionary":
         assert {"rank", "seed", "masking", "power"} <= read
-        assert not {"grouping", "n_sources", "kmeans_seed", "channels"} & (
+        assert not {"grouping", "n_sources", "kmeans_seed", "factors"} & (
             read - set(graph.nodes["features.stft"].params)
         )
 
@@ -244,8 +245,8 @@ def test_kinds():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"mono": True, "channels": "separate"}, "more than one channel"),
-        ({"baseline": "dictionary", "channels": "separate"}, "shared factors"),
+        ({"mono": True, "factors": "per_channel"}, "more than one channel"),
+        ({"baseline": "dictionary", "factors": "per_channel"}, "shared factors"),
         ({"baseline": "dictionary", "algorithm": "sklearn_cd", "beta": 2}, "templates"),
         ({"algorithm": "nnfac_hals", "beta": 1}, "beta"),
         ({"hop": 512}, "half"),
@@ -262,6 +263,6 @@ def test_what_cannot_be_computed_says_why(given, reason):
 def test_stems_that_do_not_fit_the_mixture_are_refused():
     audio = {"samples": np.ones((2, 100), np.float32), "sample_rate": RATE}
     stems = {"samples": np.ones((4, 2, 90), np.float32), "sample_rate": RATE, "names": STEMS}
-    params = {"baseline": "mixture", "mono": False, "start": 0, "duration": None}
-    with pytest.raises(Exception, match="do not fit the mixture"):
-        separation_nodes.scores(params, audio=audio, stems=stems)
+    params = {"mono": False, "start": 0, "duration": None}
+    with pytest.raises(DataError, match="do not fit the mixture"):
+        separation_nodes.scores(params, audio=audio, stems=stems, estimates={})

@@ -59,12 +59,14 @@ def _parameters(task, **given):
 
 def _run(task, parts, **given):
     """Compute the nodes in order; return the arrays of each by its short name."""
-    arrays = {}
+    arrays, values = {}, {}
     for node in task.nodes(_parameters(task, **given)):
         read = {part: parts.get(part) for part in node.parts}
-        read |= {name: arrays[name] for name in (i.partition(".")[2] for i in node.inputs)}
+        read |= {name: values[name] for name in (i.partition(".")[2] for i in node.inputs)}
         found = node.compute(dict(node.params), **read)
-        arrays[node.short_name] = node.decode(found) if node.decode else found
+        node.check_returned(found)
+        arrays[node.short_name] = found
+        values[node.short_name] = found if node.decode is None else node.decode(found)
     return arrays
 
 
@@ -80,7 +82,7 @@ def test_bars_and_matrix_carry_each_other(task, parts):
     arrays = _run(task, parts)
     times, V = arrays["bars"]["times"], arrays["barwise"]["V"]
     assert V.shape == (80 * 96, len(times) - 1) == (7680, 32)
-    assert arrays["factorize"].H.shape[1] == 32
+    assert arrays["factorize"]["H"].shape[1] == 32
     np.testing.assert_allclose(times[:-1], START + np.arange(32) * BAR)
     loud = V.reshape(80, 96, 32).sum(axis=(0, 2))
     assert loud[:24].sum() > 2 * loud[72:].sum()  # each column begins with its downbeat

@@ -65,11 +65,11 @@ def parameters(task, **given):
 
 def run(task, piece, fit=(), **given):
     """Compute the nodes in order; return the arrays of each by its short name."""
-    arrays, nodes = {}, task.nodes(parameters(task, **given))
+    arrays, values, nodes = {}, {}, task.nodes(parameters(task, **given))
     for node in nodes:
         if node.fit is None:
             read = {part: piece[part] for part in node.parts}
-            read |= {name: arrays[name] for name in (i.partition(".")[2] for i in node.inputs)}
+            read |= {name: values[name] for name in (i.partition(".")[2] for i in node.inputs)}
         else:
             params = dict(nodes[0].params)
             read = {
@@ -77,7 +77,9 @@ def run(task, piece, fit=(), **given):
                 "notes": [track["notes"] for track in fit],
             }
         found = node.compute(dict(node.params), **read)
-        arrays[node.short_name] = node.decode(found) if node.decode else found
+        node.check_returned(found)
+        arrays[node.short_name] = found
+        values[node.short_name] = found if node.decode is None else node.decode(found)
     return arrays
 
 
@@ -95,9 +97,8 @@ def test_a_dictionary_of_the_same_piano_finds_all(task, piece, isolated):
     scores = arrays["transcription"]
     assert scores["F"] == 1
     assert scores["frame_F"] > 0.8
-    assert arrays["pitches"]["pitches"].tolist() == list(range(45, 76))
-    W = arrays["factorize"].templates()
-    held = W / np.linalg.norm(W, axis=0)
+    assert arrays["dictionary"]["pitches"].tolist() == list(range(45, 76))
+    held = arrays["factorize"]["W"] / np.linalg.norm(arrays["factorize"]["W"], axis=0)
     np.testing.assert_allclose(held, arrays["dictionary"]["W"], atol=1e-5)
 
 
@@ -135,7 +136,7 @@ def test_oracle_and_baseline_rows_are_marked(task):
 
 def test_salience_is_the_product_of_harmonic_templates_and_spectrogram(task, piece):
     arrays = run(task, piece, baseline="salience", threshold=0.3)
-    W, H, V = arrays["salience"].W, arrays["salience"].H, arrays["stft"]["V"]
+    W, H, V = arrays["baseline"]["W"], arrays["baseline"]["H"], arrays["stft"]["V"]
     np.testing.assert_allclose(np.linalg.norm(W, axis=0), 1, atol=1e-5)
     np.testing.assert_allclose(H, W.T @ V, rtol=1e-5)
     assert "factorize" not in arrays
