@@ -18,9 +18,9 @@ _EXTRA = "extra."
 class Factorization:
     """A model of V: an object with named arrays and the methods that tasks call.
 
-    A subclass is a dataclass of its arrays (real, complex or integer, or tuples of arrays), made
-    known by `kind`. Its methods work on NumPy arrays and, while an algorithm runs, on torch
-    tensors. A field is called ``W`` or ``H`` only where it is what `templates` or `activations`
+    A subclass is a dataclass of its arrays (real, complex or integer), or of tuples or dicts of
+    arrays, made known by `kind`. Its methods work on NumPy arrays and, while an algorithm runs, on
+    torch tensors. A field is called ``W`` or ``H`` only where it is what `templates` or `activations`
     returns.
 
     A kind may have three more methods: ``groups()``, the source that each component belongs to
@@ -121,16 +121,15 @@ class Factorization:
         return self.grouped(groups, 1)[0]
 
     def arrays(self):
-        """Return the kind's own arrays by name; a tuple's entries are ``NAME.0``, ``NAME.1``..."""
+        """Return the kind's own arrays by name; those of tuples and dicts are ``FIELD.ENTRY``."""
         found = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            several = isinstance(value, (tuple, list))
-            found |= (
-                {f"{field.name}.{place}": array for place, array in enumerate(value)}
-                if several
-                else {field.name: value}
-            )
+            entries = _entries(value)
+            if entries is None:
+                found[field.name] = value
+            else:
+                found |= {f"{field.name}.{entry}": array for entry, array in entries.items()}
         return found
 
     def mapped(self, function):
@@ -138,8 +137,12 @@ class Factorization:
         values = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            several = isinstance(value, (tuple, list))
-            values[field.name] = tuple(map(function, value)) if several else function(value)
+            if isinstance(value, dict):
+                values[field.name] = {entry: function(array) for entry, array in value.items()}
+            elif _entries(value) is not None:
+                values[field.name] = tuple(map(function, value))
+            else:
+                values[field.name] = function(value)
         return self._described(type(self)(**values))
 
     def _described(self, other):
@@ -211,12 +214,7 @@ def restored(arrays):
     if name not in KINDS:
         return dict(arrays)
     cls = KINDS[name]
-    values = {}
-    for field in fields(cls):
-        if field.name in arrays:
-            values[field.name] = arrays[field.name]
-        else:
-            values[field.name] = _entries(arrays, field.name)
+    values = {field.name: _field(arrays, field.name) for field in fields(cls)}
     model = cls(**values)
     model.curve = {name: arrays[name] for name in CURVE if name in arrays}
     model.stopped, model.filled = str(arrays["stopped"]), int(arrays["filled"])
@@ -228,8 +226,19 @@ def restored(arrays):
     return model
 
 
-def _entries(arrays, name):
-    count = sum(
-        1 for key in arrays if key.startswith(f"{name}.") and key[len(name) + 1 :].isdigit()
-    )
-    return tuple(arrays[f"{name}.{place}"] for place in range(count))
+def _entries(value):
+    """Return the entries of a tuple or dict of arrays by name, or None for one array."""
+    if isinstance(value, dict):
+        return value
+    return dict(enumerate(value)) if isinstance(value, (tuple, list)) else None
+
+
+def _field(arrays, name):
+    """Return a field's array, or its tuple or dict of arrays."""
+    if name in arrays:
+        return arrays[name]
+    head = f"{name}."
+    found = {key.removeprefix(head): value for key, value in arrays.items() if key.startswith(head)}
+    if all(entry.isdigit() for entry in found):
+        return tuple(found[str(place)] for place in range(len(found)))
+    return found
