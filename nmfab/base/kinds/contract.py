@@ -20,8 +20,8 @@ class Factorization:
 
     A subclass is a dataclass of its arrays (real, complex or integer), or of tuples or dicts of
     arrays, made known by `kind`. Its methods work on NumPy arrays and, while an algorithm runs, on
-    torch tensors. A field is called ``W`` or ``H`` only where it is what `templates` or `activations`
-    returns.
+    torch tensors. A field is called ``W`` or ``H`` only where it is what `templates` or
+    `activations` returns.
 
     A kind may have three more methods: ``groups()``, the source that each component belongs to
     by construction (no grouping step runs then); ``pitches()``, the MIDI number of each component
