@@ -4,6 +4,7 @@ import numpy as np
 
 from nmfab.algorithms.problem import Problem, View, frequencies_of
 from nmfab.algorithms.settings import beta_of, keywords, parse_stop
+from nmfab.base.divergence import silenced
 from nmfab.base.errors import ComputationError
 
 _DIMENSIONS = {"matrix": 2, "channels": 3, "bars": 3, "mixture": 3, "views": 2}
@@ -69,8 +70,17 @@ class Data:
 
     @property
     def V(self):
-        """What the algorithm receives: one array, or a dict of views."""
+        """V divided by its scale: one array, or a dict of views."""
         return self.arrays if self.form == "views" else self.arrays["V"]
+
+    def given(self, beta):
+        """Return what the algorithm receives at a β: at and below 0 dust is silence."""
+        if self.form == "mixture":
+            return self.V
+        given = {name: silenced(values, beta) for name, values in self.arrays.items()}
+        for values in given.values():
+            values.flags.writeable = False
+        return given if self.form == "views" else given["V"]
 
     @property
     def n_fixed(self):
@@ -107,7 +117,7 @@ class Data:
         own = keywords(algorithm, read)
         own.pop("beta", None)
         return Problem(
-            self.V,
+            self.given(beta_of(read)),
             read.get("rank", self.n_fixed),
             np.random.default_rng(read.get("seed", 0)),
             beta=beta_of(read) if algorithm.reads_beta else None,

@@ -142,7 +142,7 @@ def _group(read, held):
     """Return what settings that share a call have in common."""
     names = batch_names(read, held=held)
     common = tuple(sorted((name, str(value)) for name, value in read.items() if name not in names))
-    # at and below beta 0 zeros of V are masked: see `nmfab.base.divergence`
+    # at and below beta 0 algorithms are given another V: see `nmfab.base.divergence.silenced`
     return common, (beta_of(read) or 0) <= 0, None if names else object()
 
 
@@ -184,7 +184,7 @@ def _loop(algorithm, data, settings):
     batched = len(settings) > 1
     loop = Loop(
         algorithm,
-        _given(algorithm, data.V),
+        _given(algorithm, data.given(beta_of(settings[0]))),
         _stacked(starts, batched).mapped(lambda array: _given(algorithm, array)),
         _options(algorithm, data, settings),
         betas=[beta_of(read) for read in settings],

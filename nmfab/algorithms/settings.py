@@ -10,7 +10,7 @@ from nmfab.base.kinds import has
 from nmfab.base.registry import releases, unknown, version_of
 from nmfab.base.values import canonical, same
 
-FRAME_VERSION = 2
+FRAME_VERSION = 3
 DTYPES = ("float32", "float64")
 COMMON = ("algorithm", "beta", "rank", "init", "seed", "stop", "dtype")
 DEFAULTS = {

@@ -15,6 +15,9 @@ Zeros:
 
       D = Σ M ∘ d_β(V|WH),   N_H = Wᵀ (M ∘ V ∘ (WH)^(β−2)),   P_H = Wᵀ (M ∘ (WH)^(β−1)).
 
+  What lies below the floor of the model (see below) no model reaches: `silenced` makes zeros of it
+  for every algorithm alike. Else the dust in a resampler's stop band would weigh as much as sound.
+
   Nothing then says what the model is where V is silent. Where a whole column of V is, H is 0 from
   the start on, and so are the free templates in a row that is silent throughout: the model is
   silent there too. Where N and P are both 0 the update is 0 / 0, and the entry becomes 0. Single
@@ -26,6 +29,13 @@ Zeros:
 import numpy as np
 
 WH_FLOOR = 1e-12
+
+
+def silenced(V, beta):
+    """Return V, of mean 1, with zeros in the place of entries below `WH_FLOOR` where β ≤ 0."""
+    if beta > 0 or not ((V > 0) & (V < WH_FLOOR)).any():
+        return V
+    return V * (V >= WH_FLOOR)
 
 
 def mask(V, beta):

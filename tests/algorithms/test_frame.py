@@ -193,3 +193,14 @@ def test_fixed_templates_of_the_wrong_height(V):
 
 def test_more_components_than_V_allows_are_said_in_the_result(V):
     assert frame.factorize({"rank": 23, "stop": 5}, V).filled == 3
+
+
+def test_dust_that_no_model_reaches_is_silence_at_beta_0(V):
+    dusty, silent = V.copy(), V.copy()
+    dusty[3:5, 2:9], silent[3:5, 2:9] = 1e-14 * V.mean(), 0
+    p = {"beta": 0, "rank": 4, "init": "random", "stop": 30, "dtype": "float64"}
+    found, expected = (frame.factorize(p, X) for X in (dusty, silent))
+    np.testing.assert_allclose(found.W, expected.W, rtol=1e-9)
+    np.testing.assert_allclose(found.curve["loss"], expected.curve["loss"], rtol=1e-9)
+    other = frame.factorize(p | {"beta": 1}, dusty)
+    assert other.curve["loss"][-1] != frame.factorize(p | {"beta": 1}, silent).curve["loss"][-1]
