@@ -141,7 +141,7 @@ def test_status_absent_partial_installed(kind, tmp_path):
     status = kind([tmp_path]).status()
     assert status.state == "partial"
     assert "100 of 100 in train, 0 of 50 in test" in status.message
-    assert "test: 50 of 50 tracks" in status.missing
+    assert status.missing == ["test: 50 of 50 tracks"]
     touch("test", 50)
     assert kind([tmp_path]).status().state == "installed"
     assert len(kind([tmp_path]).track_ids()) == 150

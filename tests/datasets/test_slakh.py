@@ -46,6 +46,7 @@ def test_songs_of_slakh2100_have_subsets_and_number_1710(tmp_path):
     assert dataset.track_ids(("audio", "notes"), "test") == []
     assert dataset.track_ids(subset="train") == dataset.track_ids(subset="omitted") == []
     assert dataset.status().message.startswith("2 of 1710 tracks")
+    assert dataset.status().missing == []
 
 
 def test_songs_of_babyslakh_are_the_test_set_and_number_20(tmp_path):
