@@ -39,19 +39,25 @@ def check_file(path, data=()):
     from nmfab.datasets import DATASETS
     from nmfab.datasets import conformance as of_datasets
     from nmfab.datasets.contract import data_roots
+    from nmfab.postprocessing import STEPS
+    from nmfab.tasks import conformance as of_steps
 
     load_plugin(path)
     algorithms, datasets = _brought(ALGORITHMS, path), _brought(DATASETS, path)
-    if not algorithms and not datasets:
+    steps = _brought(STEPS, path)
+    if not algorithms and not datasets and not steps:
         raise UsageError(
-            f"{path} registers nothing to check: decorate a function with @algorithm, or a class "
-            "with @dataset"
+            f"{path} registers nothing to check: decorate a function with @algorithm or @step, or "
+            "a class with @dataset"
         )
     for one in algorithms:
         for result in conformance.check(one):
             yield Verdict(one.name, result.name, result.passed, result.detail)
     for one in datasets:
         for result in of_datasets.check(one, data_roots(data)):
+            yield Verdict(one.name, *result)
+    for one in steps:
+        for result in of_steps.check(one):
             yield Verdict(one.name, *result)
 
 

@@ -14,7 +14,7 @@ from nmfab.base.errors import UsageError
 from nmfab.base.types import STAGES
 from nmfab.cli.common import check_folders, complain, positive, say, status_of
 
-_PLUGIN = "load algorithms and datasets from this file"
+_PLUGIN = "load algorithms, datasets and steps from this file"
 _DATA = "folder to look for datasets in, before $NMFAB_DATA"
 _SELECTORS = """\
 selectors (-s), all of the same settings:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmfab.base.errors import UsageError
 
-WHAT = ("algorithm", "dataset")
+WHAT = ("algorithm", "dataset", "step")
 
 
 def write(what, name, folder="."):
@@ -34,7 +34,7 @@ def write(what, name, folder="."):
     """
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"{name!r} cannot be a name: use letters, digits and _, as in my_{what}")
-    if name in _registry(what):
+    if _exists(what, name):
         raise UsageError(f"{what} {name!r} exists: choose another name")
     path = Path(folder) / f"{name}.py"
     if path.exists():
@@ -54,11 +54,12 @@ def write(what, name, folder="."):
     return path
 
 
-def _registry(what):
-    if what == "algorithm":
-        from nmfab.algorithms import ALGORITHMS
-
-        return ALGORITHMS
+def _exists(what, name):
+    """Tell whether a component has the name: its parameters would be mixed up."""
+    from nmfab.algorithms import ALGORITHMS
     from nmfab.datasets import DATASETS
+    from nmfab.postprocessing import STEPS
 
-    return DATASETS
+    if what == "dataset":
+        return name in DATASETS
+    return name in ALGORITHMS if what == "algorithm" else bool(STEPS.named(name))

@@ -42,8 +42,8 @@ def _parser():
     of_data["help"] = "folder to look for datasets in, before $NMFAB_DATA"
     check = commands.add_parser(
         "check",
-        help="check the algorithms and datasets of a file",
-        description="Run the conformance suite on every algorithm and dataset that a file has.",
+        help="check the algorithms, datasets and steps of a file",
+        description="Run the checks of its kind on each component that a file registers.",
     )
     check.add_argument("file", type=Path, metavar="FILE.py", help="the file, as for --plugin")
     check.add_argument("--data", **of_data)

@@ -15,6 +15,7 @@ from nmfab.cli import tool
 from nmfab.cli.new import WHAT
 from nmfab.datasets import DATASETS
 from nmfab.experiment import Experiment
+from nmfab.postprocessing import STEPS
 from nmfab.tasks import TASKS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ def call(tmp_path, monkeypatch, capsys):
     """Run the tool in a folder of its own; what its files register is forgotten after."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))  # plug-ins' folders join it
-    for registry in (ALGORITHMS, DATASETS, TASKS):
+    for registry in (ALGORITHMS, DATASETS, STEPS, TASKS):
         known = {name: registry[name] for name in registry.names()}
         monkeypatch.setattr(registry, "_components", known)
 
@@ -94,6 +95,17 @@ def test_the_algorithm_is_a_row_beside_the_others(call, tmp_path, capsys):
     assert rows == [["torch_mu", "–"], ["mine", "0"], ["mine", "0.5"]]
 
 
+def test_the_step_is_a_choice_beside_the_others(call, tmp_path, capsys):
+    call("new", "step", "mine")
+    made = Experiment("x", task="separation", cache=tmp_path / "cache", data=[REPOSITORY / "data"])
+    made.add_plan("nmf", dataset=["demo"], grouping=["mfcc"], rank=[4], stop=3, duration=[2])
+    argv = ["--plugin", "mine.py", "--set", "grouping=mine+mfcc", "--set", "mine.exponent=1+2"]
+    assert cli.main(made, [*argv, "--tracks", "1", "-c", "-d", "0"]) == 0
+    out = capsys.readouterr().out
+    rows = [line.split()[:2] for line in out.splitlines() if re.match("(mine|mfcc) ", line)]
+    assert rows == [["mine", "1"], ["mine", "2"], ["mfcc", "–"]]
+
+
 def song(folder, name, labels="0\t0.5\tA\n0.5\t1.0\tB\n"):
     folder.mkdir(parents=True, exist_ok=True)
     with wave.open(str(folder / f"{name}.wav"), "wb") as file:
@@ -135,8 +147,6 @@ def test_a_damaged_file_of_the_dataset_fails_the_checks(call, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("torch_mu", "exists: choose"),
-        ("demo", "exists: choose"),
         ("3x", "cannot be a name"),
         ("a-b", "cannot be a name"),
         ("a b", "cannot be a name"),
@@ -149,12 +159,19 @@ def test_a_damaged_file_of_the_dataset_fails_the_checks(call, tmp_path):
     ],
 )
 def test_a_name_that_cannot_be_is_refused(call, tmp_path, what, name, words):
-    if name in ("torch_mu", "demo") and (what == "algorithm") != (name == "torch_mu"):
-        pytest.skip("a name of another kind of component is free")
     status, out, err = call("new", what, name)
     assert (status, out) == (2, "")
     assert words in err
     assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_name_that_is_taken_is_refused(call, tmp_path, what):
+    taken = {"algorithm": "torch_mu", "dataset": "demo", "step": "mfcc"}[what]
+    status, out, err = call("new", what, taken)
+    assert (status, out) == (2, "")
+    assert err == f"{what} '{taken}' exists: choose another name\n"
     assert not list(tmp_path.iterdir())
 
 
