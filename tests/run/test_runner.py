@@ -5,6 +5,7 @@ import toy
 from toy import calls, run
 
 from nmfab.base.errors import NmfabError, UsageError
+from nmfab.run.jobs import track_jobs
 
 
 def test_a_rerun_computes_nothing(experiment):
@@ -144,3 +145,15 @@ def test_files_are_looked_for_once_however_many_settings(experiment, monkeypatch
     units, _ = made.units(made.select())
     assert len(units) == 9
     assert len(looks) == 1
+
+
+def test_the_problems_of_a_batch_stay_in_one_job(experiment):
+    made = experiment(init=["random"], seed=[1, 2, 3], gain=[1, 2])
+    made.track_choice = 1
+    units, _ = made.units(made.select())
+    found = track_jobs(units, 4)
+    gains = [[parameters["gain"] for _, parameters, _, _ in job.units] for job in found]
+    assert sorted(gains) == [[1, 1, 1], [2, 2, 2]]
+    (alone,) = track_jobs(units, 1)
+    assert [index for index, *_ in alone.units] == list(range(6))
+    assert not alone.fit_only

@@ -56,6 +56,28 @@ def test_loaded_arrays_are_the_caller_s_to_change(experiment):
     assert (made.load("nmf.factorize", None, "one")["W"] * 2 == loaded["W"]).all()
 
 
+def test_what_failed_is_not_tried_again_for_the_settings_that_follow(experiment):
+    assert run(experiment(rank=[13], tolerance=[0.5, 5, 50])) == (0, 0, 9)
+    assert len(calls("factorize")) == 3
+
+
+def test_a_part_that_may_be_missing_is_given_where_it_is_there(experiment, monkeypatch):
+    seen = []
+
+    def compute(params, scale, answer, extra):
+        seen.append((answer["values"].tolist(), extra))
+        return toy.factorize(params, scale)
+
+    optional = ("answer", "extra")
+    altered(monkeypatch, compute=compute, parts=optional, optional_parts=optional)
+    made = experiment()
+    assert run(made) == (3, 0, 0)
+    assert seen == [([6.0], None)] * 3
+    units, _ = made.units(made.select())
+    parts = units[0].recipe("nmf.factorize")["parts"]
+    assert parts == {"answer": units[0].opened.fingerprint("answer"), "extra": None}
+
+
 def test_problems_of_different_inputs_share_no_batch(experiment):
     made = experiment(gain=[1, 10], init=["random"], seed=[1, 2], rank=[2, 3])
     assert run(made) == (24, 0, 0)
