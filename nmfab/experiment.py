@@ -44,6 +44,7 @@ class Experiment:
         self.device = "cpu"
         self.threads = None
         self.timing = False
+        self.curve = None
         self.track_choice = None
         self._fixed = dict(fixed or {})
         self._plans = {}
@@ -146,6 +147,7 @@ class Experiment:
             threads=self.threads or (os.cpu_count() if self.timing else None),
             refresh=refresh,
             timing=self.timing,
+            curve=self.curve,
         )
 
     def select(self, selector=None):

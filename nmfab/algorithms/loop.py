@@ -14,6 +14,7 @@ from nmfab.algorithms.settings import CAP
 from nmfab.base.divergence import divergence
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.kinds import Factorization, LowRank
+from nmfab.base.resources import current_resources
 from nmfab.engine import one_thread
 
 logger = logging.getLogger("nmfab")
@@ -70,7 +71,8 @@ class Loop:
         self.algorithm, self.V, self.start, self.options = algorithm, V, start, options
         self.betas, self.stop, self.batched, self.fixed = betas, stop, batched, fixed
         self.ranks = ranks
-        self.due = _checkpoints(stop.kkt is not None)  # iterations to measure at
+        # iterations to measure at
+        self.due = _asked(stop.iterations) or _checkpoints(stop.kkt is not None)
         self.seconds = seconds
         self.outcomes = [Outcome() for _ in betas]
         self.alive = list(range(len(betas)))
@@ -275,6 +277,16 @@ class Loop:
 def _close(generator):
     if hasattr(generator, "close"):  # any iterator serves
         generator.close()
+
+
+def _asked(last):
+    """Return the iterations of a curve of as many points as is asked for, or None."""
+    points = current_resources().curve
+    if points is None:
+        return None
+    if points >= last:
+        return frozenset(range(1, last + 1))
+    return frozenset(round(float(i)) for i in np.geomspace(1, last, points))
 
 
 @cache

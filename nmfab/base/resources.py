@@ -13,10 +13,15 @@ from nmfab.base.errors import UsageError
 
 @dataclass(frozen=True)
 class Resources:
-    """The device (``"cpu"`` or ``"cuda"``) and number of threads that a job may use."""
+    """The device (``"cpu"`` or ``"cuda"``) and number of threads that a job may use.
+
+    `curve` is the number of points at which loss and residual are looked at; as few as cost
+    nothing where it is None.
+    """
 
     device: str = "cpu"
     threads: int | None = None
+    curve: int | None = None
 
 
 _DEFAULT = Resources()

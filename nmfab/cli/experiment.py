@@ -121,6 +121,13 @@ def build_parser(experiment):
         "results are kept and run once more only to be timed; -c reports how many. With -d, -e: "
         "a column of these seconds, – where they cannot be compared",
     )
+    add(
+        "--curve",
+        type=positive,
+        metavar="N",
+        help="points of the curve of loss and residual (default: 5 in 200 iterations). Existing "
+        "results keep theirs; with --timing they get one of N points, measured alone",
+    )
     add("--fail-fast", action="store_true", help="stop at the first failure")
     add(
         "-P",
@@ -175,6 +182,7 @@ def _configure(experiment, options):
     experiment.device = options.device
     experiment.threads = options.threads
     experiment.timing = options.timing
+    experiment.curve = options.curve
     if options.threads is None and (options.compute or 1) > 1:
         experiment.threads = max(1, (os.cpu_count() or 1) // options.compute)
     experiment.track_choice = _tracks(options.tracks)

@@ -35,6 +35,8 @@ class Context:
         The first stage to compute again.
     timing : bool
         Whether each factorization is computed alone and measured.
+    curve : int, optional
+        Points of the curves of what is computed.
     ticks : Path, optional
         A folder where each process counts the units that it has done.
     """
@@ -48,6 +50,7 @@ class Context:
     threads: int | None = None
     refresh: str | None = None
     timing: bool = False
+    curve: int | None = None
     ticks: Path | None = None
 
     def store(self):
@@ -58,9 +61,13 @@ class Context:
         """Return a dataset by name."""
         return DATASETS[name](self.roots)
 
+    def resources(self):
+        """Return what a job may use."""
+        return Resources(self.device, self.threads, self.curve)
+
     def tracks(self, *, refresh_fits=True):
         """Return what opens tracks in this process; see `Tracks` for `refresh_fits`."""
-        measured_on = Resources(self.device, self.threads) if self.timing else None
+        measured_on = self.resources() if self.timing else None
 
         def find(name):
             return looking_once(self.dataset(name))

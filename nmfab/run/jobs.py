@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nmfab.base.errors import NmfabError
 from nmfab.base.registry import load_plugin
-from nmfab.base.resources import Resources, use_resources
+from nmfab.base.resources import use_resources
 from nmfab.run.logs import heard
 from nmfab.run.timing import measure
 from nmfab.run.track import Tally
@@ -115,7 +115,7 @@ def compute_job(context, job):
     report = Report()
     with (
         heard(report.warnings, context.store().folder),
-        use_resources(Resources(context.device, context.threads)),
+        use_resources(context.resources()),
     ):
         tracks = context.tracks(refresh_fits=job.fit_only)
         units = context.units(job.units, tracks)

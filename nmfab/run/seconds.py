@@ -42,6 +42,7 @@ def measured(arrays, seconds):
     return {
         "seconds": float(own[-1]) if len(own) else seconds,
         **here(current_resources()),
+        "points": current_resources().curve or 0,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "curve": curve,
     }

@@ -14,10 +14,15 @@ from nmfab.run.seconds import here, measurable, measured, warm_up, where
 def untimed(unit):
     """Return the names of a unit's factorizations whose seconds were not measured alone here.
 
-    ``unit.tracks.timing`` holds the device and number of threads that are asked for.
+    ``unit.tracks.timing`` holds the device, the number of threads and the points of the curve that
+    are asked for.
     """
-    wanted = where(here(unit.tracks.timing))
-    return [name for name in _names(unit) if where(_timing(unit, name) or {}) != wanted]
+    wanted, points = where(here(unit.tracks.timing)), unit.tracks.timing.curve or 0
+
+    def done(timing):
+        return where(timing) == wanted and timing.get("points", 0) >= points
+
+    return [name for name in _names(unit) if not done(_timing(unit, name) or {})]
 
 
 def measure(unit):

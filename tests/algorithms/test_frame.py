@@ -9,6 +9,7 @@ import pytest
 from nmfab.algorithms import ALGORITHMS, algorithm, frame
 from nmfab.algorithms import settings as of_settings
 from nmfab.base.errors import ComputationError
+from nmfab.base.resources import Resources, use_resources
 
 
 @pytest.fixture
@@ -204,3 +205,16 @@ def test_dust_that_no_model_reaches_is_silence_at_beta_0(V):
     np.testing.assert_allclose(found.curve["loss"], expected.curve["loss"], rtol=1e-9)
     other = frame.factorize(p | {"beta": 1}, dusty)
     assert other.curve["loss"][-1] != frame.factorize(p | {"beta": 1}, silent).curve["loss"][-1]
+
+
+@pytest.mark.parametrize(("points", "count"), [(20, 20), (1000, 41), (1, 2)])
+def test_a_curve_has_as_many_points_as_are_asked_for(V, points, count):
+    with use_resources(Resources(curve=points)):
+        model = frame.factorize({"stop": 40}, V)
+    iterations = model.curve["iteration"]
+    assert iterations[0] == 0
+    assert iterations[-1] == 40
+    assert (np.diff(iterations) > 0).all()
+    assert abs(len(iterations) - count) <= 5
+    plain = frame.factorize({"stop": 40}, V)
+    np.testing.assert_array_equal(model.W, plain.W)

@@ -68,6 +68,17 @@ def test_another_number_of_threads_is_measured_again(experiment):
     assert {timing["threads"] for timing in timings(made).values()} == {2}
 
 
+def test_a_curve_of_more_points_is_measured_again_and_one_of_fewer_is_not(experiment):
+    made = experiment(rank=[1])
+    made.timing, made.threads = True, 1
+    run(made)
+    made.curve = 50
+    assert made.compute().tally.timed == {"nmf.factorize": 3}
+    assert {timing["points"] for timing in timings(made).values()} == {50}
+    made.curve = 20
+    assert made.compute().tally.timed == {}
+
+
 def test_seconds_stand_in_the_table_where_they_compare(experiment):
     made = experiment(rank=[1, 2])
     made.timing, made.threads = True, 1
