@@ -381,3 +381,18 @@ def test_through_the_frame(beta):
     held = frame.factorize(setting, V, fixed=3 * model.kernels[:, :, :2])
     np.testing.assert_allclose(held.kernels[:, :, :2], 3 * model.kernels[:, :, :2], rtol=1e-12)
     assert held.reconstruction().mean() == pytest.approx(V.mean(), rel=0.2)
+
+
+@pytest.mark.parametrize("beta", [0, 1, 2])
+@pytest.mark.parametrize("held", [1, 3])
+def test_a_dictionary_of_length_1_is_a_plain_dictionary(beta, held):
+    V = problem(10)[0].numpy()
+    W = np.random.default_rng(0).random((12, held)) * 5
+    setting = {"rank": 3, "beta": beta, "dtype": "float64", "stop": 30, "init": "random"}
+    plain = frame.factorize({"algorithm": "torch_mu", **setting}, V, fixed=W)
+    setting |= {"algorithm": "convolutive", "convolutive.length": 1}
+    for given_W in (W, W[None]):
+        found = frame.factorize(setting, V, fixed=given_W)
+        assert apart(found.kernels[0, :, :held], W) < 1e-15
+        assert apart(found.reconstruction(), plain.reconstruction()) < 1e-9
+        assert apart(found.H[:held], plain.H[:held]) < 1e-9

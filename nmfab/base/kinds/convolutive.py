@@ -54,10 +54,13 @@ class Convolutive(Factorization):
         return self.H
 
     def scaled(self, factors, fixed=None):
-        """Return the model with H times the factor; held kernels as they were given."""
+        """Return the model with H times the factor; held kernels as they were given.
+
+        Kernels of one frame may be given as a matrix.
+        """
         if fixed is None:
             return self._described(Convolutive(self.kernels, self.H * factors))
-        held = fixed.astype(self.kernels.dtype)
+        held = fixed.reshape(len(self.kernels), *fixed.shape[-2:]).astype(self.kernels.dtype)
         count, mean = held.shape[2], float(fixed.mean(dtype=np.float64))
         kernels = np.concatenate([held, self.kernels[:, :, count:]], axis=2)
         H = np.concatenate([self.H[:count] * (factors / mean), self.H[count:] * factors])
