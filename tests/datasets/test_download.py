@@ -231,7 +231,7 @@ def test_get_puts_a_dataset_where_it_is_found(server, tmp_path, monkeypatch, cap
     assert "guitarset: partial, 2 of 360 tracks" in out
     assert len(DATASETS["guitarset"]([home]).track_ids(needs=("notes",))) == 2
     assert tool.main(["datasets", "get", "guitarset", "--data", str(home)]) == 0
-    assert "all.zip: was there" in capsys.readouterr().out
+    assert "all.zip: exists already" in capsys.readouterr().out
 
 
 def test_what_cannot_be_downloaded_says_why_and_what_to_do(tmp_path, capsys):
@@ -259,7 +259,7 @@ def test_files_are_compared_with_the_index(tmp_path, capsys):
     assert tool.main(["datasets", "salami", "--verify", "--data", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "differs: audio/898.mp3" in out
-    assert "1 of 2 files have the md5 of the index" in out
+    assert "1 of 2 files have the md5 of mirdata's index" in out
 
 
 def test_nothing_else_uses_the_network():

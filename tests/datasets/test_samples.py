@@ -60,7 +60,7 @@ def test_anuraset_of_the_samples(samples):
     assert set(events["codes"]) == {"CRER", "SP"}
     assert events["intervals"][0].tolist() == [0.101385, 0.36752]
     assert len(anuraset.load("INCT17_20191113_040000").part("events").read()["codes"]) == 0
-    windows = anuraset.window_ids()
+    windows = anuraset.track_ids(subset="windows")
     assert len(windows) == 6
     for window in windows:
         audio = anuraset.load(window).part("audio").read()
