@@ -64,7 +64,7 @@ def choose(what, metrics, factors):
 def _metric(item, metrics):
     if type(item) is int and 0 <= item < len(metrics):
         return metrics[item]
-    if item not in metrics or isinstance(item, bool):
+    if item not in metrics:
         numbered = [f"{position} {name}" for position, name in enumerate(metrics)]
         raise UsageError(unknown("metric", item, numbered))
     return item

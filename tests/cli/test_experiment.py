@@ -167,6 +167,13 @@ def test_progress_goes_to_standard_error(call):
     _, out, err = call("-c", "-P")
     assert "18/18" in err
     assert "18/18" not in out
+    _, out, err = call("-c", "-P")
+    assert "18/18" in err
+    assert "computed 0, reused 18" in err
+    assert "failed" not in err
+    _, out, err = call("-c", "-P", "--set", "rank=13", "-s", "sums/")
+    assert "6/6" in err
+    assert "computed 0, reused 0, failed 6" in err
 
 
 def test_an_absent_dataset_is_said(call, tmp_path):

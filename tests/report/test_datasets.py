@@ -60,6 +60,13 @@ def test_what_is_missing_is_named_the_first_few_or_all(capsys, tmp_path):
     assert "audio/rwc-p-m07/10.wav" in long
 
 
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_page_does_not_send_its_reader_to_itself(name, capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("NMFAB_DATA", raising=False)
+    _, out, _ = run(capsys, name, "--data", tmp_path)
+    assert f"nmfab datasets {name} " not in " ".join(out.split())
+
+
 def test_wrong_names_and_folders_are_told(capsys, tmp_path):
     status, _, err = run(capsys, "rwcpopp")
     assert status == 2

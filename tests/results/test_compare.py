@@ -238,3 +238,20 @@ def test_a_dataset_that_is_absent_has_no_table_where_another_has_one(placed):
     found = Results(Toy(), placed.grid, placed.settings, placed.rows, absent=lost)
     assert {block.dataset for block in found.summary(["F"]).blocks} == {"one", "two"}
     assert found.summary(["F"]).absent == []
+
+
+def test_results_that_are_missing_for_one_reason_are_counted_over_rows():
+    missing = [(name, "one", track, "damaged") for name in (MU, CD) for track in "ab"]
+    shown = results_table(results({}, missing=missing), "F").splitlines()
+    assert "4 results missing: damaged" in shown
+
+
+def test_a_row_without_a_factorization_needs_no_seconds():
+    rest = {"dataset": ["one"], "row": ["regular"]}
+    found = results({MU: {"a": 0.9}, "dataset=one,row=regular": {"a": 0.5}}, rest=rest)
+    seconds = [1.5 if row[0].text == MU else math.nan for row in found.rows]
+    shown = results_table(
+        Results(Toy(), found.grid, found.settings[::2], found.rows, (), seconds, "alone"), "seconds"
+    )
+    assert "1.50" in shown
+    assert "no number" not in shown
