@@ -37,7 +37,7 @@ def plugin(tmp_path, monkeypatch):
 
 def test_algorithm_conforms(plugin):
     results = list(check_file(plugin("@algorithm")))
-    assert [(r.name, r.detail) for r in results if not r.passed] == []
+    assert [(r.name, r.detail) for r in results if r.passed is False] == []
     assert results
 
 

@@ -128,7 +128,11 @@ def _held(params, fixed):
     """Return whether none, some or all templates are held."""
     if fixed is None:
         return "none"
-    return "some" if params.get("rank", 0) > np.shape(fixed)[-1] else "all"
+    count = np.shape(fixed)[-1]
+    rank = params.get("rank", count)
+    if rank < count:
+        raise ComputationError(f"{count} templates are to be held: rank {rank} is too small")
+    return "some" if rank > count else "all"
 
 
 def _refuse(read, held, view):

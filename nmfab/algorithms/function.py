@@ -94,6 +94,8 @@ def factorize(
         if start is None and fixed is None:
             raise UsageError("factorize needs a rank: factorize(V, 10)")
         rank = start.rank if start is not None else fixed.shape[-1]
+    if start is not None and start.rank != rank:
+        raise UsageError(f"the start has {start.rank} components, and rank is {rank}")
     params = {
         "algorithm": algorithm, "beta": beta, "rank": rank, "init": init, "seed": seed,
         "stop": stop, "dtype": dtype,
