@@ -101,6 +101,7 @@ def test_the_newest_of_two_shards_counts(place):
     for value in (1.0, 2.0):
         write(place, SMALL, "k", value)
         place.flush()
+        np.testing.assert_array_equal(place.read(SMALL, "k")["x"], np.arange(3) * value)
     fresh = Store(place.store.folder.parent, "toy").place("data", "a/b: ünï")
     np.testing.assert_array_equal(fresh.read(SMALL, "k")["x"], [0, 2, 4])
 
