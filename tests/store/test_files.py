@@ -156,3 +156,16 @@ def test_few_shards_are_open_at_a_time(tmp_path, monkeypatch):
         for number, place in enumerate(places):
             np.testing.assert_array_equal(place.read(SMALL, "k")["x"], np.arange(3) * number)
             assert sum(place._reading is not None for place in places) <= 2
+
+
+def test_every_file_of_a_part_is_in_its_fingerprint(place, tmp_path):
+    files = tuple(tmp_path / name for name in ("bass.wav", "drums.wav"))
+    for file in files:
+        file.write_bytes(b"one")
+    parts = {"stems": Part(files, dict)}
+    seen = {place.fingerprints(parts)["stems"]}
+    for file in files:
+        file.write_bytes(b"another")
+        seen.add(place.fingerprints(parts)["stems"])
+        assert place.fingerprints()["stems"] in seen
+    assert len(seen) == 3
