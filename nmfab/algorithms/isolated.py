@@ -8,7 +8,7 @@ from nmfab.base.divergence import divergence
 from nmfab.base.errors import DataError
 from nmfab.base.kinds.convolutive import Convolutive
 
-VERSION = 1
+VERSION = 2
 _ITERATIONS = 100
 _SILENT = 1e-10  # of the loudest entry: frames below it are left out; and H at the start
 
@@ -194,7 +194,8 @@ def rank_one_template(V, beta, iterations=_ITERATIONS):
 
     With w given, the β-divergence has its one minimum over h_n where Σ w^β h_n = Σ w^(β−1) V_n,
     for every β, and likewise for w: exact minimizations take turns. For β = 1 the first pair is
-    the minimum itself.
+    the minimum itself. At β ≤ 0 zeros of V are left out of the sums (`nmfab.base.divergence`), and
+    w is 0 in bins that are silent throughout.
 
     Parameters
     ----------
@@ -209,7 +210,9 @@ def rank_one_template(V, beta, iterations=_ITERATIONS):
     -------
     np.ndarray [shape=(m,)]
     """
-    # Zeros have an infinite divergence at and below β = 0, and no power β − 1 below 1.
+    if beta <= 0:
+        return _masked_template(V, beta, iterations)
+    # Zeros have no power β − 1 below 1.
     V = np.maximum(V[:, V.any(axis=0)], 1e-8 * V.mean())
     w = V.sum(axis=1)
     for _ in range(iterations):
@@ -217,3 +220,16 @@ def rank_one_template(V, beta, iterations=_ITERATIONS):
         w = (V @ h ** (beta - 1)) / (h**beta).sum()
         w /= w.max()  # the scale is free; kept near 1, powers stay finite
     return w / np.linalg.norm(w)
+
+
+def _masked_template(V, beta, iterations):
+    heard = V.any(axis=1)
+    V = V[np.ix_(heard, V.any(axis=0))]
+    M, w = V > 0, V.sum(axis=1)
+    for _ in range(iterations):
+        h = (w ** (beta - 1) @ V) / (w**beta @ M)
+        w = (V @ h ** (beta - 1)) / (M @ h**beta)
+        w /= w.max()
+    template = np.zeros(len(heard))
+    template[heard] = w / np.linalg.norm(w)
+    return template

@@ -139,7 +139,7 @@ class Fused:
         self.real = self.At.dtype.type
         self.floor, self.tiny = self.real(WH_FLOOR), self.real(torch.finfo(like.dtype).tiny)
         self.squared, self.fixed = problem.beta == 0, problem.fixed
-        self.masked = int(problem.masked)
+        self.masked = 1 if problem.masked else None
         # the sums of A at β = 1, and what A is multiplied by where `update` reads it
         self.weights, self.inverse = np.ones((2, rank), self.real)
         self.nothing = np.zeros(rank)  # in place of sums of B, where none are wanted

@@ -319,6 +319,8 @@ def kernels_for(like, betas, ahead=False):
     from nmfab.engine.cpu import factors, kernels
 
     kernels.compile_for(like.numpy().dtype)
+    if 0 in betas and bool((like == 0).any()):
+        kernels.compile_for(like.numpy().dtype, masked=True)
     factors.compile_for(like.numpy().dtype, ahead)
     return kernels
 

@@ -7,7 +7,12 @@ from oracles import apart, oracle
 
 from nmfab.algorithms import isolated
 from nmfab.algorithms.convolutive import convolutive
-from nmfab.algorithms.isolated import kernel_of_notes, learn_kernels, learn_templates
+from nmfab.algorithms.isolated import (
+    kernel_of_notes,
+    learn_kernels,
+    learn_templates,
+    rank_one_template,
+)
 from nmfab.base.errors import DataError
 from nmfab.base.kinds.convolutive import Convolutive
 from nmfab.postprocessing.smoothed import notes_above_average
@@ -154,3 +159,15 @@ def test_notes_played_from_the_dictionary_are_found(length):
             left.remove(near[0])
             right += 1
     assert 2 * right / (len(onsets) + 12) >= 0.95
+
+
+@pytest.mark.parametrize("beta", [0, -0.5])
+def test_zeros_count_for_nothing_at_and_below_0(beta):
+    rng = np.random.default_rng(0)
+    w, h = rng.random(12) + 0.1, rng.random(20) + 0.1
+    V = np.outer(w, h)
+    V[rng.random(V.shape) < 0.2] = 0
+    V[3], V[:, 5] = 0, 0
+    w[3] = 0
+    expected = w / np.linalg.norm(w)  # it models all that sounds without an error
+    np.testing.assert_allclose(rank_one_template(V, beta), expected, atol=1e-8)

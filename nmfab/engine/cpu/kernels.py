@@ -106,7 +106,7 @@ def _ratio(
         weigh(
             floor, height, vectors, rank, own, b_step, t, wide, at, step, ahead, to, wide, inverse
         )
-        if masked:  # by itself: in `weigh` x would take up registers until then
+        if masked is not None:  # decided when this is compiled: the branch alone takes time
             code.silence(floor, height, vectors, at, step, inverse, wide)
         f += height
     return scratch + room
@@ -149,8 +149,8 @@ def update(
         rows × a_step.
     work : int
         `scratch_size` entries, zeros at first.
-    masked : int
-        1 where zeros of X are left out of P, else 0.
+    masked : int, optional
+        Given, zeros of X are left out of P.
     """
     size = BITS // 8 // lanes
     for i in range(rows * a_step):
@@ -237,10 +237,11 @@ def lay(floor, lanes, at, columns, rank, scales, a, a_step, fold):
                         put(get(floor, own, c + j) * scale, to, c * a_step + j)
 
 
-def compile_for(dtype):
+def compile_for(dtype, masked=False):
     """Compile for float32 or float64: seconds the first time, then read from numba's cache."""
-    for function in (update, gather, lay):
-        count = function.py_func.__code__.co_argcount - 1
-        signature = (numba.from_dtype(dtype), *[types.int64] * count)
+    last = [types.int64 if masked else types.none]
+    for function, more in ((update, last), (gather, last), (lay, [])):
+        count = function.py_func.__code__.co_argcount - 1 - len(more)
+        signature = (numba.from_dtype(dtype), *[types.int64] * count, *more)
         if signature not in function.overloads:
             function.compile(signature)
