@@ -18,10 +18,10 @@ Zeros:
   What lies below the floor of the model (see below) no model reaches: `silenced` makes zeros of it
   for every algorithm alike. Else the dust in a resampler's stop band would weigh as much as sound.
 
-  Nothing then says what the model is where V is silent. Where a whole column of V is, H is 0 from
-  the start on, and so are the free templates in a row that is silent throughout: the model is
-  silent there too. Where N and P are both 0 the update is 0 / 0, and the entry becomes 0. Single
-  zeros are filled by the model;
+  Nothing then says what the model is where V is silent. Where N and P are both 0 the update is
+  0 / 0, and the entry becomes 0 (P is raised to the smallest normal number): from the first
+  iteration on H is 0 in a column of V that is silent throughout, and the free templates are in
+  such a row. Single zeros are filled by the model;
 - in W·H: raised to `WH_FLOOR` (V has mean 1) wherever a logarithm or a negative power of it is
   taken.
 """

@@ -52,25 +52,6 @@ def silence_of(V, beta):
     return silent if bool(silent.any()) else None
 
 
-def silence(V, W, H, beta, fixed=0):
-    """Set H to 0 where a whole column of V is, and what is free of W where a row is, if β ≤ 0.
-
-    Parameters
-    ----------
-    V, W, H : tensor [shape=(m, n), (..., m, rank), (..., rank, n)]
-        W and H are changed in place.
-    beta : float, or ndarray [shape=(batch,)]
-        Zeros of V are masked where it is at most 0; see `nmfab.base.divergence`.
-    fixed : int
-        The first `fixed` columns of W are held.
-    """
-    silent = silence_of(V, beta)
-    for run, b in runs(W, beta) if silent is not None else ():
-        if b <= 0:
-            H[run][..., silent.all(0)] = 0
-            W[run][..., silent.all(1), fixed:] = 0
-
-
 def parts(V, W, H, beta, silent=None):
     """Return numerator and denominator of H's update, N = Wᵀ (V ∘ (WH)^(β−2)), P = Wᵀ (WH)^(β−1).
 

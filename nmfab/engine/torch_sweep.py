@@ -188,17 +188,13 @@ class Sweeps:
         self.extra = int(min(betas) < 2)
         self.raised = torch.cat([torch.ones_like(B[..., : self.extra]), B], -1)
         self.floor_At = torch.cat([torch.zeros_like(At[:, : self.extra]), At], 1)
-        silent = X == 0 if min(betas) <= 0 else None
-        zeros = silent is not None and bool(silent.any())
+        zeros = min(betas) <= 0 and bool((X == 0).any())
         self.problems = []
         kernels = kernels_for(X, betas, ahead=kind is not Multiplicative)
         for i, beta in enumerate(betas):
             if beta < 2:
                 self.floor_At[i, 0] = WH_FLOOR
             masked = zeros and beta <= 0
-            if masked:
-                self.raised[i, silent.all(1), self.extra :] = 0
-                self.floor_At[i, self.extra + fixed :, silent.all(0)] = 0
             rank = self.extra + rank_of(W[i], H[i])
             factors = self.raised[i, :, :rank], self.floor_At[i, :rank]
             more = self.extra, beta, self.by_columns, kernels, fixed, masked

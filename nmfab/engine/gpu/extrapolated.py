@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from nmfab.engine.gpu import forms
 from nmfab.engine.gpu.forms import repeated
-from nmfab.engine.torch_plain import TOGETHER, parts, runs, silence, silence_of
+from nmfab.engine.torch_plain import TOGETHER, parts, runs, silence_of
 from nmfab.engine.torch_sweep import as_batch, exponent, power
 from nmfab.engine.torch_sweep_ahead import following
 
@@ -13,8 +13,6 @@ def extrapolated(V, W, H, beta, fixed=0):
     """Return a generator that iterates as `torch_amu` does; see `updates` for what it is given."""
     batched, W, H, betas = as_batch(W, H, beta)
     state = MuState.of(W, H)
-    silence(V, state.Wt.mT, state.H, betas, fixed)
-    state.before_W.copy_(state.Wt), state.before_H.copy_(state.H)
     builds = {"plain": lambda *copies: extrapolated_step(V, MuState(*copies), betas, fixed)}
     different = tuple(sorted(set(betas)))
     problem = forms.about(

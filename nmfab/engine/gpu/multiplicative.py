@@ -4,7 +4,7 @@ from functools import partial
 
 from nmfab.base.resources import allow_tf32
 from nmfab.engine.gpu import forms, fused
-from nmfab.engine.torch_plain import plain_step, runs, silence, silence_of
+from nmfab.engine.torch_plain import plain_step, runs, silence_of
 
 
 def updates(V, W, H, beta, fixed=0, *, tf32=False, form=None):
@@ -32,7 +32,6 @@ def updates(V, W, H, beta, fixed=0, *, tf32=False, form=None):
     generator
         Of W and H.
     """
-    silence(V, W, H, beta, fixed)
     with allow_tf32(tf32):
         builds = _builds(V, W.shape[-1], beta, fixed, tf32)
         betas = tuple(sorted({b for _, b in runs(W, beta)}))
