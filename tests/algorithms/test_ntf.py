@@ -232,6 +232,14 @@ def test_one_channel_starts_as_plain_NMF_does():
             assert found.W.mean() == pytest.approx(1)
 
 
+def test_held_templates_start_with_the_mean_of_V():
+    V = problem(8)[0].numpy()
+    held = np.random.default_rng(0).random((9, 2))
+    found = module.start(given(V, fixed=held / held.mean()))
+    np.testing.assert_array_equal(found.W[:, :2], held / held.mean())
+    assert found.reconstruction().mean() == pytest.approx(1, rel=1e-9)
+
+
 @pytest.mark.parametrize("beta", [0, 1, 2])
 def test_through_the_frame(beta):
     V = 7 * problem(9)[0].numpy()
