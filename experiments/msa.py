@@ -16,7 +16,7 @@ experiment = Experiment(
 
 DATASETS = ["demo", "rwcpop", "salami", "beatles", "folder"]
 
-# Others are a --set away: --set algorithm=nnfac_mu+nnfac_hals+sklearn_cd
+# Others are a --set away: --set algorithm=nnfac_hals+sklearn_cd
 experiment.add_plan(
     "nmf",
     dataset=DATASETS,
@@ -26,6 +26,19 @@ experiment.add_plan(
     init=["nndsvda"],
     feature=["nn_log_mel"],
     similarity=["cosine", "rbf"],
+    penalty=["modulo8"],
+)
+
+# The same updates by nn_fac.
+experiment.add_plan(
+    "nn_fac",
+    dataset=DATASETS,
+    algorithm=["nnfac_mu"],
+    beta=[1],
+    rank=[10],
+    init=["nndsvda"],
+    feature=["nn_log_mel"],
+    similarity=["cosine"],
     penalty=["modulo8"],
 )
 

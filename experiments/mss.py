@@ -29,6 +29,7 @@ experiment.add_plan(
     "nmf", COMMON, algorithm=["torch_mu", "torch_hals"], beta=[2, 1], power=1, rank=8
 )
 experiment.add_plan("is", COMMON, algorithm="torch_mu", beta=0, power=2, rank=8)
+experiment.add_plan("nn_fac", COMMON, algorithm="nnfac_mu", beta=1, power=1, rank=8)
 experiment.add_plan("rank", COMMON, algorithm="torch_mu", beta=1, power=1, rank=16)
 
 # The same factorizations, grouped by the true stems: what the guesswork after them costs.

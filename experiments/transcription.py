@@ -28,6 +28,7 @@ KEYS = {
     "thresholding": "fixed",
 }
 experiment.add_plan("harmonic", KEYS, algorithm=["torch_mu", "torch_hals"], beta=[2, 1], power=1)
+experiment.add_plan("nn_fac", KEYS, algorithm="nnfac_mu", beta=1, power=1)
 experiment.add_plan("is", KEYS, algorithm="torch_mu", beta=0, power=2)
 
 # Activations are drawn at random: five starts, so that algorithms are told from luck.

@@ -217,7 +217,7 @@ def _refused_form(algorithm, forms):
 
 
 def _refused_start(read, frequencies):
-    if read.get("init") != "harmonic":
+    if read.get("init") != "harmonic" or "rank" not in read:  # all templates are held
         return None
     if not frequencies:
         return (

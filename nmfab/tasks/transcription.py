@@ -5,11 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from nmfab.algorithms import isolated
+from nmfab.algorithms import frame, isolated
 from nmfab.algorithms.init import VERSION as TEMPLATES_VERSION
 from nmfab.algorithms.init import harmonic_templates
 from nmfab.base.kinds import restored, stored
 from nmfab.base.types import Node, Param
+from nmfab.datasets import DATASETS
 from nmfab.metrics import transcription as scoring
 from nmfab.postprocessing import Choices
 from nmfab.postprocessing import notes as noting
@@ -51,7 +52,8 @@ class Transcription(Task):
         "dictionary": Param(
             None,
             "templates learned on isolated notes and held fixed: all the dataset has (isolated), "
-            "or those of one instrument, by name",
+            "those of one instrument, by name, or another dataset's (maps:isolated, "
+            "maps:isolated:ENSTDkCl)",
         ),
         "pitch": Param("fixed", "what names the templates", choices=Choices("pitch")),
         "sample_rate": Param(16000, "rate that audio is resampled to, Hz; null keeps the track's"),
@@ -133,6 +135,10 @@ class Transcription(Task):
         if p["baseline"] is not None:
             return steps.skip(chain, p | {"init": "harmonic"}, _offers(p))
         held = p["dictionary"] is not None
+        if held and _source(p["dictionary"])[0] is not None:
+            DATASETS[_source(p["dictionary"])[0]]  # UsageError where there is none of that name
+            if p["sample_rate"] is None:
+                return "a dictionary of another dataset needs a sample_rate that both come to"
         forms = ("matrix",) if held else tuple(self.forms)
         needs = steps.methods(chain)
         reason = nmf_skip(p, frequencies=True, templates=held, forms=forms, needs=needs)
@@ -244,26 +250,51 @@ def _baseline_node(p):
 
 
 def _dictionary_node(p):
+    """Return templates learned on isolated notes, of several frames for a kind that spreads."""
+    length = f"{p['algorithm']}.length" if kind_of(p).spreads else None
+    own = {length: frame.parameters(p, held="all")[length]} if length else {}
     return Node(
         name=_DICTIONARY,
-        compute=_dictionary,
-        params=_given(p, "dictionary", "beta"),
+        compute=partial(_dictionary, length),
+        params=_given(p, "dictionary", "beta") | own,
         parts=("notes",),
         inputs=(STFT,),
         versions={"nmf.isolated": isolated.VERSION},
-        fit=partial(_isolated_tracks, p["dictionary"]),
         returns=("W", "pitches"),
+        fit=partial(_isolated_tracks, p["dictionary"]),
     )
 
 
 def _isolated_tracks(dictionary, dataset, track):
-    """Return (dataset, track) of the isolated notes that templates are learned on."""
-    subset = "isolated" if dictionary == "isolated" else f"isolated:{dictionary}"
-    return [(dataset.name, note) for note in dataset.track_ids(subset=subset)]
+    """Return (dataset, track) of the isolated notes that templates are learned on.
+
+    Of the track's own dataset none in the track's fold is among them.
+    """
+    source, subset = _source(dictionary)
+    if source is not None:
+        other = DATASETS[source](dataset.roots)
+        return [(other.name, note) for note in other.track_ids(subset=subset)]
+    fold = dataset.fold(track)
+    notes = dataset.track_ids(subset=subset)
+    return [(dataset.name, n) for n in notes if fold is None or dataset.fold(n) != fold]
 
 
-def _dictionary(params, *, stft, notes):
-    return isolated.learn_templates(stft, notes, beta=params["beta"])
+def _source(dictionary):
+    """Return the name of another dataset, None for the track's own, and the subset to learn from.
+
+    ``isolated``, ``INSTRUMENT``, ``DATASET:isolated`` or ``DATASET:isolated:INSTRUMENT``.
+    """
+    head, _, rest = dictionary.partition(":")
+    if rest:
+        return head, rest
+    return None, head if head == "isolated" else f"isolated:{head}"
+
+
+def _dictionary(length, params, *, stft, notes):
+    if length is None:
+        return isolated.learn_templates(stft, notes, beta=params["beta"])
+    learned = isolated.learn_kernels(stft, notes, length=params[length], beta=params["beta"])
+    return {"W": learned["kernels"], "pitches": learned["pitches"]}
 
 
 def _pitches_node(p):

@@ -53,6 +53,15 @@ class Made(Dataset):
         return Track(self.name, track_id, parts)
 
 
+class Folds(Made):
+    """Tracks and isolated notes whose number is even are in one fold, odd ones in the other."""
+
+    name = "folds"
+
+    def fold(self, track_id):
+        return int(track_id[-1]) % 2
+
+
 class Subsets(Made):
     """Tracks of the subset train begin with ``train``."""
 
@@ -60,8 +69,9 @@ class Subsets(Made):
     splits = ("train", "valid", "test")
 
     def track_ids(self, needs=(), subset=None):
-        found = super().track_ids(needs)
-        return found if subset is None else [t for t in found if t.startswith(subset)]
+        if subset is None or subset.startswith("isolated"):
+            return super().track_ids(needs, subset)
+        return [track for track in super().track_ids(needs) if track.startswith(subset)]
 
 
 class Annotated(Made):
@@ -73,7 +83,7 @@ class Annotated(Made):
     levels = ("upper", "lower")
 
 
-KNOWN = (Made, Subsets, Annotated)
+KNOWN = (Made, Folds, Subsets, Annotated)
 
 
 def register(monkeypatch):
@@ -129,8 +139,12 @@ class Bench:
         """Return what opens the tracks, with what is kept in a store."""
         if store not in self._tracks:
             kept = Store(self.root / store, "made")
-            self._tracks[store] = Tracks(kept, lambda name: self.dataset)
+            self._tracks[store] = Tracks(kept, self._dataset)
         return self._tracks[store]
+
+    def _dataset(self, name):
+        own = name == self.dataset.name
+        return self.dataset if own else DATASETS[name]([self.root / "data"])
 
     def unit(self, track="song", store="store", **given):
         """Return a setting on a track."""
