@@ -7,7 +7,7 @@ import pytest
 
 from nmfab.metrics.transcription import matched_notes
 from nmfab.postprocessing import thresholds
-from nmfab.postprocessing.notes import detect_notes
+from nmfab.postprocessing.notes import Activity, detect_notes
 
 STEP = 0.02
 OPTIONS = {"step": STEP, "thresholding": "fixed", "average": 0.2, "gap": 0.05, "shortest": 0.1}
@@ -88,3 +88,26 @@ def test_silence_and_an_empty_reference_have_an_answer():
             activity, pitches, none, none, tolerance=0.05, **OPTIONS
         )
         assert len(detect_notes(activity, pitches, threshold=chosen, **OPTIONS)[0]) == 0
+
+
+def test_notes_behind_the_excerpt_make_no_false_note_look_cheap():
+    """One right note at the price of three false ones: too dear for F = 8 / 9, cheap for 8 / 39."""
+    rows = np.zeros((2, 400))
+    for start, height, row in (
+        *((frame, 1.0, 0) for frame in (10, 60, 110, 160)),
+        *((frame, 0.3, 1) for frame in (30, 80, 130)),
+        (200, 0.2, 1),
+    ):
+        rows[row, start : start + 15] = height
+    inside = STEP * np.array([10, 60, 110, 160, 200])
+    notes = {
+        "onsets": np.append(inside, 9 + np.arange(30.0)),
+        "pitches": np.array([60] * 4 + [72] + [90] * 30),
+    }
+    options = {"step": STEP, "average": 0.2, "gap": 0.05, "shortest": 0.1, "onset_tolerance": 0.05}
+    activity = Activity(rows, np.array([60, 72]))
+    onsets, _, pitches = thresholds.oracle_notes(activity, notes=notes, duration=8.0, **options)
+    assert pitches.tolist() == [60] * 4
+    np.testing.assert_allclose(onsets, inside[:4])
+    longer = thresholds.oracle_notes(activity, notes=notes, duration=99.0, **options)
+    assert sorted(longer[2]) == [60] * 4 + [72] * 4
