@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nmfab.base.arrays import members, module_of
 from nmfab.base.kinds.contract import Factorization, kind
 
 
@@ -34,8 +35,9 @@ class LowRank(Factorization):
 
     def grouped(self, groups, n_groups, frames=slice(None)):
         """Return the products of each group's columns of W with its rows of H."""
-        groups, H = np.asarray(groups), self.H[:, frames]
-        return np.stack([self.W[:, groups == g] @ H[groups == g] for g in range(n_groups)])
+        H = self.H[:, frames]
+        sums = [self.W[:, own] @ H[own] for own in members(groups, n_groups)]
+        return module_of(H).stack(sums)
 
     def templates(self):
         """Return W."""
