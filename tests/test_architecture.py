@@ -181,20 +181,6 @@ def code_lines(path):
     return lines
 
 
-def code_lines(path):
-    """Return how many lines of a file are neither blank nor comment nor docstring."""
-    text = path.read_text(encoding="utf-8")
-    docstrings = sum(
-        node.end_lineno - node.lineno + 1
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-    lines = [line.strip() for line in text.splitlines()]
-    return sum(1 for line in lines if line and not line.startswith("#")) - docstrings
-
-
 @pytest.mark.parametrize("path", files("nmfab", "experiments", "scripts", "tests"))
 def test_file_can_be_read_at_a_sitting(path):
     lines = code_lines(path)
