@@ -110,3 +110,12 @@ def test_a_problem_with_nan_spares_the_others():
     found, _ = both(V, W, H, 1)
     assert found[1][1].isnan().any()
     same([x[[0, 2]] for x in found], [x[[0, 2]] for x in expected], 1e-5)
+
+
+def test_a_power_that_is_infinite_where_V_is_0_is_left_out():
+    V, W, H = problem(37, 70, 5, 1)
+    W[..., 0], W[0, 6] = 0, 0
+    V[6, :9], W[0, 6, 0], H[0, 0, :9] = 0, 1, 0  # W·H is 0 there, and nowhere else in row 6
+    found, expected = both(V, W, H, -5)
+    assert all(factor.isfinite().all() for factor in found)
+    same(found, expected, 1e-4)

@@ -1,6 +1,6 @@
 """The algorithms against a slow reference, each other, and what the papers promise."""
 
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -178,13 +178,15 @@ def test_silent_frames_and_bins_change_nothing(V, name):
     rows, columns = rng.random(30) < 0.8, rng.random(40) < 0.8
     V = V * np.outer(rows, columns)
     betas = (0,) if name == "nnfac_mu" else (0, -0.5)
-    for beta in betas:
+    for beta, fixed in product(betas, (0,) if name == "sklearn_mu" else (0, 2)):
+        more = {"beta": beta} | ({"fixed": fixed} if fixed else {})
         part = V[np.ix_(rows, columns)], W[rows], H[:, columns]
-        expected = after(name, *part, 30, beta=beta)
-        found = after(name, V, W, H, 30, beta=beta)
+        expected = after(name, *part, 30, **more)
+        found = after(name, V, W, H, 30, **more)
         np.testing.assert_allclose(found[0][rows], expected[0], rtol=1e-10)
         np.testing.assert_allclose(found[1][:, columns], expected[1], rtol=1e-10)
-        assert found[0][~rows].max() == found[1][:, ~columns].max() == 0
+        assert found[0][~rows, fixed:].max() == found[1][:, ~columns].max() == 0
+        np.testing.assert_array_equal(found[0][:, :fixed], W[:, :fixed])
 
 
 def test_zeros_of_the_start_stay_in_torch_mu(V):

@@ -125,6 +125,8 @@ def test_silence_changes_neither_loss_nor_residual(problem, beta):
     rows, columns = np.arange(7) != 2, (np.arange(9) != 4) & (np.arange(9) != 8)
     V = V * np.outer(rows, columns)
     V[3, 3] = 0
+    W, H = 0.3 * W, H * np.where(columns, 1, 50)  # entries below their row's mean are to grow
+    W[2] *= 50
     sounding = V[np.ix_(rows, columns)], W[rows], H[:, columns]
     expected = divergence(sounding[0], sounding[1] @ sounding[2], beta)
     assert divergence(V, W @ H, beta) == pytest.approx(expected, rel=1e-12)
