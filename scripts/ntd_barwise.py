@@ -74,14 +74,13 @@ def published_rows(path):
     return [(*key, f[0.5], f[3.0]) for key, f in rows.items()]
 
 
-def scored(bars, edges, sections):
-    """Return F at 0.5 and 3 s of the boundaries found in bars (bars × features)."""
-    return scored_boundaries(segment_bars(cosine(bars))[0], edges, sections)
+def scored(columns, edges, sections):
+    """Return F at 0.5 and 3 s of the boundaries found in columns (features × bars)."""
+    return scored_boundaries(edges[segment_bars(cosine(columns))[0]], sections)
 
 
-def scored_boundaries(boundaries, edges, sections):
-    """Return F at 0.5 and 3 s of boundaries given as numbers of bars."""
-    times = edges[boundaries]
+def scored_boundaries(times, sections):
+    """Return F at 0.5 and 3 s of boundaries in seconds."""
     scores = evaluate(sections, np.stack([times[:-1], times[1:]], axis=1))
     return scores["F0.5"], scores["F3"]
 
@@ -116,8 +115,8 @@ def main(arguments=None):
     print(f"{options.folder}: {V.shape[0]} frequencies, {V.shape[1]} instants, {V.shape[2]} bars")
     print(f"F at 0.5 / 3 s; {options.stop} iterations")
     print(f"{'':<28}{'this song':<19}{'published mean':<16}")
-    print(line("every 8 bars", scored_boundaries(regular(V.shape[2], 8), edges, sections)))
-    print(line("no factorization", scored(V.reshape(-1, V.shape[2]).T, edges, sections)))
+    print(line("every 8 bars", scored_boundaries(regular(edges, bars=8), sections)))
+    print(line("no factorization", scored(V.reshape(-1, V.shape[2]), edges, sections)))
     for beta, ranks, fold, short, long in rows:
         model = decomposed(V, beta, ranks, options.stop)
         loss, seconds = model.curve["loss"], model.curve["seconds"][-1]
@@ -125,7 +124,7 @@ def main(arguments=None):
         more += f"; mean of {fold}" if fold else ""
         name = f"beta {beta:g}, ranks {' '.join(map(str, ranks))}"
         theirs = None if short is None else (short, long)
-        print(line(name, scored(model.bar, edges, sections), theirs, more))
+        print(line(name, scored(model.activations(), edges, sections), theirs, more))
 
 
 if __name__ == "__main__":
