@@ -53,3 +53,13 @@ def samples():
     if not folder.is_dir():
         pytest.skip(f"real recordings: no folder {folder} (name one by NMFAB_SAMPLES)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def more_samples():
+    """More of them: $NMFAB_SAMPLES_MORE, else ../shared/samples_more beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "samples_more"
+    folder = Path(os.environ.get("NMFAB_SAMPLES_MORE") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"real recordings: no folder {folder} (name one by NMFAB_SAMPLES_MORE)")
+    return folder

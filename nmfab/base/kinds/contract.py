@@ -23,10 +23,12 @@ class Factorization:
     torch tensors. A field is called ``W`` or ``H`` only where it is what `templates` or
     `activations` returns.
 
-    A kind may have three more methods: ``groups()``, the source that each component belongs to
+    A kind may have four more methods: ``groups()``, the source that each component belongs to
     by construction (no grouping step runs then); ``pitches()``, the MIDI number of each component
     (no naming step runs then); ``separate(X, groups)``, the images of the sources in a complex
-    spectrogram X [shape=(m, n, channels)], used in the place of masks.
+    spectrogram X [shape=(m, n, channels)], used in the place of masks; ``panning()``, the gains of
+    each component [shape=(channels, rank)], each column adding up to 1, which grouping by panning
+    reads.
 
     Attributes
     ----------

@@ -46,6 +46,14 @@ class CP(Factorization):
         """Return H."""
         return self.H
 
+    def panning(self):
+        """Return gains of each component that add up to 1 over the channels, [channels × rank].
+
+        A component without gains has zeros.
+        """
+        sums = self.Q.sum(0)
+        return self.Q / module_of(sums).where(sums > 0, sums, 1)
+
     def scaled(self, factors, fixed=None):
         """Return the model with H times the factor; held templates as they were given."""
         if fixed is None:

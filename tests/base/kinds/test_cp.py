@@ -48,3 +48,10 @@ def test_it_is_stored_with_its_gains():
     assert isinstance(back, CP)
     for name in "WHQ":
         np.testing.assert_array_equal(getattr(back, name), getattr(one, name))
+
+
+@pytest.mark.parametrize("backend", [np.asarray, torch.as_tensor])
+def test_panning_is_gains_that_add_up_to_one(backend):
+    gains = np.array([[3.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    one = CP(np.ones((2, 3)), np.ones((3, 4)), gains).mapped(backend)
+    np.testing.assert_array_equal(np.asarray(one.panning()), [[0.75, 0, 1], [0.25, 0, 0]])
