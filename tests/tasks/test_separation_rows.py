@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from tasks import made
 
+from nmfab.plan.grid import Setting
+
 RATE, START, DURATION = 6000, 0.37, 0.8
 N_FFT, HOP = 256, 64
 
@@ -257,6 +259,34 @@ def test_k_means_is_given_its_seed_its_starts_and_its_number_of_groups(bench, mo
     groups = made_up.arrays("postprocessing.grouping")["groups"]
     assert told == [{"n_clusters": 3, "n_init": 10, "random_state": 7}]
     assert set(groups.ravel()) == {0, 1, 2}
+
+
+def test_groups_are_as_many_as_stems_that_sound_in_the_excerpt_unless_a_number_is_given(bench):
+    """Of four stems one is silent, and another one from the excerpt's beginning on."""
+    stems = UNEVEN.copy()
+    stems[1, :, round(START * RATE) - 5 :] = 0
+    made_up = bench(stems, rank=9)
+    groups = {
+        n: made_up.arrays("postprocessing.grouping", n_sources=n)["groups"] for n in (None, 5)
+    }
+    assert set(groups[None]) == {0, 1}
+    assert set(groups[5]) == {0, 1, 2, 3, 4}
+    assert made_up.scores(n_sources=None)["silent_stems"] == 2
+    assert "stems" in made_up.nodes(n_sources=None)["postprocessing.grouping"].parts
+    assert "stems" not in made_up.nodes(n_sources=5)["postprocessing.grouping"].parts
+
+
+def test_a_table_says_that_the_number_of_groups_comes_from_the_reference(bench):
+    made_up = bench(UNEVEN[[0, 1]])
+
+    def notes(**given):
+        parameters = made_up.parameters(**given)
+        return made_up.task.notes([(Setting(parameters, parameters), {})])
+
+    told = ["k-means makes as many groups as the reference has stems that sound"]
+    assert notes() == told
+    for given in ({"n_sources": 4}, {"grouping": "oracle"}, {"baseline": "mixture"}):
+        assert notes(**given) == []
 
 
 def test_templates_of_both_channels_are_grouped_together(bench):
