@@ -18,17 +18,10 @@ Arrays are NumPy's or torch's, on any device. Nothing is changed in place.
 import numpy as np
 
 from nmfab.base.arrays import module_of
-from nmfab.base.divergence import WH_FLOOR
+from nmfab.base.divergence import WH_FLOOR, exponent
 from nmfab.base.errors import UsageError
 
 STEPS = 200  # of a bisection in the worst case; Newton takes 25 at most
-
-
-def exponent(beta):
-    """Return γ(β), by which (N / P)^γ minimizes the majorizer (Févotte and Idier 2011)."""
-    if beta < 1:
-        return 1 / (2 - beta)
-    return 1 / (beta - 1) if beta > 2 else 1
 
 
 def ratios(V, model, beta, mask=None):

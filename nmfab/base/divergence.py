@@ -31,6 +31,13 @@ import numpy as np
 WH_FLOOR = 1e-12
 
 
+def exponent(beta):
+    """Return γ(β): (N / P)^γ minimizes the majorizer of D_β (Févotte and Idier 2011, MM)."""
+    if beta < 1:
+        return 1 / (2 - beta)
+    return 1 / (beta - 1) if beta > 2 else 1
+
+
 def silenced(V, beta):
     """Return V, of mean 1, with zeros in the place of entries below `WH_FLOOR` where β ≤ 0."""
     if beta > 0 or not ((V > 0) & (V < WH_FLOOR)).any():

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from nmfab.base.divergence import WH_FLOOR
-from nmfab.engine.torch_sweep import exponent
+from nmfab.base.divergence import WH_FLOOR, exponent
 
 # Problems of a batch share their matrix products while W·H of all of them has at most this many
 # entries: beyond it, on a CPU, the batch only leaves the cache sooner.

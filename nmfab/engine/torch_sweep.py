@@ -14,7 +14,7 @@ from itertools import pairwise, zip_longest
 
 import numpy as np
 
-from nmfab.base.divergence import WH_FLOOR
+from nmfab.base.divergence import WH_FLOOR, exponent
 from nmfab.engine.torch_blocks import Fused, Scratch, Share
 from nmfab.engine.torch_crew import Crew, flushing, one_thread
 
@@ -33,13 +33,6 @@ MOST_RANK = 192
 THREAD_WORK = 1 << 21
 # Entries of V up to which products alone (β = 2, one problem) are better shared out by torch.
 WHOLE = 1 << 22
-
-
-def exponent(beta):
-    """Return γ(β), by which the update never raises the loss (Févotte and Idier 2011, MM)."""
-    if beta < 1:
-        return 1 / (2 - beta)
-    return 1 / (beta - 1) if beta > 2 else 1
 
 
 class Multiplicative:

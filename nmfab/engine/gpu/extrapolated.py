@@ -2,10 +2,11 @@
 
 from typing import Any, NamedTuple
 
+from nmfab.base.divergence import exponent
 from nmfab.engine.gpu import forms
 from nmfab.engine.gpu.forms import repeated
 from nmfab.engine.torch_plain import TOGETHER, parts, runs, silence_of
-from nmfab.engine.torch_sweep import as_batch, exponent, power
+from nmfab.engine.torch_sweep import as_batch, power
 from nmfab.engine.torch_sweep_ahead import following
 
 

@@ -7,9 +7,8 @@ result is the same at each run. All problems of a batch are in the same launches
 
 from typing import NamedTuple
 
-from nmfab.base.divergence import WH_FLOOR
+from nmfab.base.divergence import WH_FLOOR, exponent
 from nmfab.engine.torch_plain import silence_of
-from nmfab.engine.torch_sweep import exponent
 
 LARGEST_RANK = 128
 # Programs for each of the card's multiprocessors, and the fewest tiles that are worth one.
