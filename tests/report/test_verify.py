@@ -15,6 +15,9 @@ ANSWERS = {"one": 3, "two": 4.5, "three": 11}
 ERRORS = [0.0, 0.5, 6.0]
 
 
+UNPUBLISHED = published.Row("toy, rank 1", {}, {"rank": 1, "init": "svd"})
+
+
 def table(**more):
     row = published.Row("toy, rank 1", {"error": 2.0}, {"rank": 1, "init": "svd"})
     other = published.Row("from elsewhere", {"error": 1.0, "unknown": 3.0})
@@ -83,6 +86,7 @@ def test_what_cannot_be_checked_is_wrong_usage(check):
         ({}, 0, "within 0.5"),
         ({"tolerance": 0.1}, 1, "OUTSIDE 0.1"),
         ({"tracks": 4}, 1, "3 of 4 tracks: not judged"),
+        ({"rows": (UNPUBLISHED,)}, 1, "no figure is published: not judged"),
     ],
 )
 def test_the_tool_says_the_verdict_and_ends_with_it(
