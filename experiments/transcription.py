@@ -59,21 +59,31 @@ experiment.add_plan(
 
 # Templates of isolated notes of the same piano; with maps, name one: --set dictionary=ENSTDkCl
 experiment.add_plan(
-    "dictionary",
-    dataset=["demo"],
-    algorithm=["torch_mu"],
-    beta=[1],
-    dictionary=["isolated"],
+    "dictionary", dataset="demo", algorithm="torch_mu", beta=1, dictionary="isolated",
     thresholding=["fixed", "oracle"],
-)
+)  # fmt: skip
+
+# Templates of five frames: how a note begins is in them, and it begins once.
+experiment.add_plan(
+    "convolutive", {"convolutive.length": 5}, dataset="demo", algorithm="convolutive", beta=1,
+    dictionary="isolated", thresholding="smoothed",
+)  # fmt: skip
+
+# As published for MAPS (Wu, Marmoret and Cohen 2022), whose figures are those of midi. They sum the
+# channels, we average them: a factor of 2 in V, on which these thresholds do not depend.
+# scripts/transcription_thresholds.py chooses among the thresholds.
+experiment.add_plan(
+    "maps_convolutive",
+    {"convolutive.length": [5, 10, 20], "smoothed.window": 10, "merged.unit": "sum"},
+    dataset="maps", algorithm="convolutive", beta=1, dictionary="own:M", stop=100, excerpt=30,
+    sample_rate=44100, window=4096, n_fft=8192, hop=882, power=1, thresholding="smoothed",
+    threshold=[0.01, 0.03, 0.05, 0.07, 0.09, 0.11, 0.13, 0.15, 0.17, 0.19, 0.21, 0.23, 0.25, 0.27,
+               0.29, 0.31, 0.33, 0.35, 0.37, 0.39], pitch_unit=["hz", "midi"],
+)  # fmt: skip
 
 # What no threshold can exceed with these activations: the best one for each pitch.
-experiment.add_plan(
-    "oracle",
-    KEYS | {"pitch": "oracle", "thresholding": "oracle"},
-    algorithm="torch_mu",
-    beta=1,
-)
+bound = KEYS | {"pitch": "oracle", "thresholding": "oracle"}
+experiment.add_plan("oracle", bound, algorithm="torch_mu", beta=1)
 
 # What any result must beat: harmonic templates without a factorization.
 experiment.add_plan(

@@ -8,8 +8,9 @@ from nmfab.base.divergence import divergence
 from nmfab.base.errors import DataError
 from nmfab.base.kinds.convolutive import Convolutive
 
-VERSION = 2
+VERSION = 3
 _ITERATIONS = 100
+_EVERY = 10  # iterations between two looks at a kernel's loss, which costs as much as one of them
 _SILENT = 1e-10  # of the loudest entry: frames below it are left out; and H at the start
 
 
@@ -37,13 +38,8 @@ def learn_templates(spectra, notes, *, beta):
     DataError
         If a recording has not exactly one note, or none of them sounds.
     """
-    templates = {}
-    for pitch, columns in _by_pitch(spectra, notes).items():
-        V = np.hstack(columns).astype(float)
-        if V.any():
-            templates[pitch] = rank_one_template(V, beta)
-    W = np.stack(_sounding(templates), axis=1)
-    return {"W": W.astype(np.float32), "pitches": np.array(list(templates))}
+    learned = learn_kernels(spectra, notes, length=1, beta=beta)
+    return {"W": learned["kernels"][0], "pitches": learned["pitches"]}
 
 
 def learn_kernels(spectra, notes, *, length, beta=1, unit="euclidean"):
@@ -54,7 +50,7 @@ def learn_kernels(spectra, notes, *, length, beta=1, unit="euclidean"):
     spectra, notes : list of dict
         See `learn_templates`. Recordings of one pitch have one kernel and activations of their own.
     length : int
-        T, in frames. With 1 the templates are those of `learn_templates`.
+        T, in frames. With 1 the kernels are the templates of `learn_templates`, bit by bit.
     beta : float
         Of the divergence that is minimized; 1 in the reference.
     unit : {"euclidean", "sum"}
@@ -78,16 +74,18 @@ def learn_kernels(spectra, notes, *, length, beta=1, unit="euclidean"):
     """
     kernels = {}
     for pitch, recordings in _by_pitch(spectra, notes).items():
-        heard = [V for V in map(_heard, recordings) if V.any()]
+        heard = [V for V in recordings if V.any()]
         if not heard:
             continue
         if length == 1:
-            kernel = rank_one_template(np.hstack(heard), beta)[None]
+            kernel = rank_one_template(np.hstack(recordings).astype(float), beta)[None]
         else:
-            kernel = kernel_of_notes(heard, length, beta)
-        sums = kernel.sum() if unit == "sum" else np.linalg.norm(kernel.sum(axis=0))
-        kernels[pitch] = kernel / sums
-    W = np.stack(_sounding(kernels), axis=2)
+            kernel = kernel_of_notes([_heard(V.astype(float)) for V in heard], length, beta)
+            kernel = kernel / np.linalg.norm(kernel.sum(axis=0))
+        kernels[pitch] = kernel / kernel.sum() if unit == "sum" else kernel
+    if not kernels:
+        raise DataError("the isolated notes are all silent: there is nothing to learn from")
+    W = np.stack(list(kernels.values()), axis=2)
     return {"kernels": W.astype(np.float32), "pitches": np.array(list(kernels))}
 
 
@@ -103,19 +101,12 @@ def _by_pitch(spectra, notes):
         bounds = np.array([note["onsets"][0], note["offsets"][0]]) / float(spectrum["step"])
         first, last = np.round(bounds)
         columns = spectrum["V"][:, int(first) : int(last) + 1]
-        by_pitch.setdefault(int(note["pitches"][0]), []).append(columns)
+        by_pitch.setdefault(int(note["pitches"][0]), []).append(columns.copy("K"))  # V can go
     return dict(sorted(by_pitch.items()))
-
-
-def _sounding(found):
-    if not found:
-        raise DataError("the isolated notes are all silent: there is nothing to learn from")
-    return list(found.values())
 
 
 def _heard(V):
     """Return V without the frames in which nothing sounds."""
-    V = V.astype(float)
     return V[:, V.max(axis=0, initial=0) > _SILENT * V.max(initial=0)]
 
 
@@ -137,8 +128,8 @@ def kernel_of_notes(recordings, length, beta=1, iterations=500, tolerance=1e-7):
     iterations : int
         At most.
     tolerance : float
-        Ends earlier where an iteration lowers the divergence by less than this part of that of
-        the start.
+        Ends earlier where ten iterations lower the divergence by less than ten times this part of
+        that of the start.
 
     Returns
     -------
@@ -170,17 +161,19 @@ def _loudest(V, length):
 
 def _rank_one(Vs, W, Hs, beta, iterations, tolerance):
     """Return the kernel [shape=(T, m)] and each recording's H after joint updates."""
-    losses = [_loss(Vs, W, Hs, beta)]
-    for _ in range(iterations):
+    first = before = _loss(Vs, W, Hs, beta)
+    for iteration in range(1, iterations + 1):
         Hs = [update_H(V, W, H, beta) for V, H in zip(Vs, Hs, strict=True)]
         pairs = [parts_of_W(V, W, H, beta) for V, H in zip(Vs, Hs, strict=True)]
         N, P = (sum(parts) for parts in zip(*pairs, strict=True))
         W = update(W, N, P, beta)
         whole = W.sum()
         W, Hs = W / whole, [H * whole for H in Hs]
-        losses.append(_loss(Vs, W, Hs, beta))
-        if losses[-2] - losses[-1] < tolerance * losses[0]:
-            break
+        if iteration % _EVERY == 0:
+            loss = _loss(Vs, W, Hs, beta)
+            if before - loss < tolerance * _EVERY * first:
+                break
+            before = loss
     return W[:, :, 0], Hs
 
 

@@ -103,7 +103,8 @@ class Dataset:
             tracks of several tasks.
         subset : str, optional
             One of `subsets`. All tracks where None, but none of `extras`: those serve to learn from
-            (``isolated``: one note each; ``isolated:INSTRUMENT``) or are excerpts of the others.
+            (``isolated``: one note each; ``isolated:INSTRUMENT``, and ``isolated:INSTRUMENT:M`` of
+            those played mezzo-forte where they are told apart) or are excerpts of the others.
 
         Raises
         ------
@@ -121,6 +122,10 @@ class Dataset:
 
     def fold(self, track_id):
         """Return the fold that a track is in where the dataset has official ones, else None."""
+        return None
+
+    def instrument(self, track_id):
+        """Return the INSTRUMENT of ``isolated:INSTRUMENT`` that plays a track, None if unknown."""
         return None
 
     def load(self, track_id):

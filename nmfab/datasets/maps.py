@@ -21,16 +21,22 @@ INSTRUMENTS = (
     "StbgTGd2",
 )  # fmt: skip
 PIECES = 30  # of each piano
+LOUDNESSES = ("P", "M", "F")  # of isolated notes: piano, mezzo-forte, forte
 
 
 @dataset("maps", version=1)
 class MAPS(Dataset):
     """The MAPS database: pieces by their file names, with ``audio`` and ``notes``.
 
-    Isolated notes, played normally, are the subsets ``isolated`` and ``isolated:PIANO``.
+    Isolated notes, played normally, are the subsets ``isolated``, ``isolated:PIANO`` and, of one
+    loudness, ``isolated:PIANO:M``.
     """
 
-    extras = ("isolated", *(f"isolated:{name}" for name in INSTRUMENTS))
+    extras = (
+        "isolated",
+        *(f"isolated:{name}" for name in INSTRUMENTS),
+        *(f"isolated:{name}:{loudness}" for name in INSTRUMENTS for loudness in LOUDNESSES),
+    )
     release = "MIDI Aligned Piano Sounds, 2010"
     tasks = ("transcription",)
     size = "40 GB"
@@ -93,13 +99,18 @@ class MAPS(Dataset):
             return []
         named = self._pieces if subset is None else self._isolated
         annotated = subset is not None or "notes" in needs
-        instrument = (subset or "").partition(":")[2]
+        instrument, _, loudness = (subset or "").partition(":")[2].partition(":")
         return sorted(
             name
             for name, path in named.items()
             if instrument in ("", _instrument(name))
+            and (not loudness or name.startswith(f"MAPS_ISOL_NO_{loudness}_"))
             and (_annotation(path).is_file() or not annotated)
         )
+
+    def instrument(self, track_id):
+        """Return the piano: the last part of the name."""
+        return _instrument(track_id)
 
     def load(self, track_id):
         """Return a piece or an isolated note, with ``audio`` and ``notes``.

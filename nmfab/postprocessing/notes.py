@@ -36,12 +36,20 @@ class Activity(NamedTuple):
     pitches: np.ndarray
 
 
-@register("activity", "merged", version=1, calls=("templates", "activations"))
-def merge_pitches(factorization, *, pitches, power):
+_UNITS = ("euclidean", "sum")
+
+
+def _refused(p):
+    unit = p.get("merged.unit", _UNITS[0])
+    return None if unit in _UNITS else f"merged.unit is {' or '.join(_UNITS)}, not {unit!r}"
+
+
+@register("activity", "merged", version=1, calls=("templates", "activations"), skip=_refused)
+def merge_pitches(factorization, *, pitches, power, unit="euclidean"):
     """Bring the activations of all templates of one pitch together.
 
-    Templates are scaled to unit Euclidean norm and activations by what that takes, so that rows
-    compare; those of one pitch are added; templates without a pitch are left out.
+    Templates are scaled to one unit and activations by what that takes, so that rows compare; those
+    of one pitch are added; templates without a pitch are left out.
 
     Parameters
     ----------
@@ -51,12 +59,16 @@ def merge_pitches(factorization, *, pitches, power):
         MIDI numbers, 0 for a template without a pitch.
     power : int
         V is the modulus to this power.
+    unit : {"euclidean", "sum"}
+        What is 1 for every template: its Euclidean norm, or the sum of its entries, over the frames
+        too for one of several frames (Wu, Marmoret and Cohen 2022).
 
     Returns
     -------
     Activity
     """
-    norms = unit_columns(factorization.templates())[1]
+    W = factorization.templates()
+    norms = np.asarray(W).sum(axis=0) if unit == "sum" else unit_columns(W)[1]
     scaled = np.asarray(factorization.activations(), dtype=float) * norms[:, None]
     names = np.unique(pitches[pitches != NO_PITCH])
     members = np.asarray(pitches)[None, :] == names[:, None]

@@ -5,7 +5,14 @@ import numpy as np
 from nmfab.postprocessing.contract import step as register
 
 
-@register("thresholding", "smoothed", version=1)
+def _refused(p):
+    window = p.get("smoothed.window", 10)
+    if not isinstance(window, int) or isinstance(window, bool) or window < 1:
+        return f"smoothed.window is a number of frames, 1 or more, not {window!r}"
+    return None
+
+
+@register("thresholding", "smoothed", version=1, skip=_refused)
 def smoothed(activity, *, step, threshold, window=10):
     """Return the notes of the frames that exceed a centred moving average.
 
@@ -13,8 +20,10 @@ def smoothed(activity, *, step, threshold, window=10):
     ----------
     activity : Activity
         Activations by pitch.
-    step, threshold, window
+    step, threshold
         See `notes_above_average`.
+    window : int
+        Frames on either side: 10 of 20 ms in the reference, 0.2 s.
 
     Returns
     -------

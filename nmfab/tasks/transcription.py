@@ -8,6 +8,7 @@ import numpy as np
 from nmfab.algorithms import frame, isolated
 from nmfab.algorithms.init import VERSION as TEMPLATES_VERSION
 from nmfab.algorithms.init import harmonic_templates
+from nmfab.base.errors import DataError
 from nmfab.base.kinds import restored, stored
 from nmfab.base.types import Node, Param
 from nmfab.datasets import DATASETS
@@ -25,6 +26,7 @@ _SOUND_RATE = 22050  # Hz, of notes played back
 _SOUND_VERSION = 1
 _TRANSFORM = ("sample_rate", "window", "n_fft", "hop", "power", "excerpt", "views")
 _DICTIONARY, _PITCHES = "nmf.dictionary", "postprocessing.pitches"
+_OWN = "own"  # in a dictionary's name: the instrument that plays the track
 
 
 @task("transcription", version=1)
@@ -52,7 +54,8 @@ class Transcription(Task):
         "dictionary": Param(
             None,
             "templates learned on isolated notes and held fixed: all the dataset has (isolated), "
-            "those of one instrument, by name, or another dataset's (maps:isolated, "
+            "those of one instrument, by name, of the instrument that plays the track (own; own:M "
+            "where loudnesses are told apart), or another dataset's (maps:isolated, "
             "maps:isolated:ENSTDkCl)",
         ),
         "pitch": Param("fixed", "what names the templates", choices=Choices("pitch")),
@@ -271,6 +274,8 @@ def _isolated_tracks(dictionary, dataset, track):
     Of the track's own dataset none in the track's fold is among them.
     """
     source, subset = _source(dictionary)
+    if subset.partition(":")[2].partition(":")[0] == _OWN:
+        subset = subset.replace(_OWN, _instrument(dataset, track), 1)
     if source is not None:
         other = DATASETS[source](dataset.roots)
         return [(other.name, note) for note in other.track_ids(subset=subset)]
@@ -279,15 +284,26 @@ def _isolated_tracks(dictionary, dataset, track):
     return [(dataset.name, n) for n in notes if fold is None or dataset.fold(n) != fold]
 
 
+def _instrument(dataset, track):
+    found = dataset.instrument(track)
+    if found is None:
+        raise DataError(
+            f"{dataset.name} {track}: it is not told which instrument plays; name one in the place "
+            f"of dictionary {_OWN}"
+        )
+    return found
+
+
 def _source(dictionary):
     """Return the name of another dataset, None for the track's own, and the subset to learn from.
 
-    ``isolated``, ``INSTRUMENT``, ``DATASET:isolated`` or ``DATASET:isolated:INSTRUMENT``.
+    ``isolated``, ``INSTRUMENT``, ``own``, ``own:LOUDNESS``, ``DATASET:isolated`` or
+    ``DATASET:isolated:INSTRUMENT``.
     """
     head, _, rest = dictionary.partition(":")
-    if rest:
+    if rest and head != _OWN:
         return head, rest
-    return None, head if head == "isolated" else f"isolated:{head}"
+    return None, "isolated" if dictionary == "isolated" else f"isolated:{dictionary}"
 
 
 def _dictionary(length, params, *, stft, notes):

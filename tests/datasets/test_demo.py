@@ -44,6 +44,13 @@ def test_every_kind_has_what_its_task_needs(dataset):
     assert dataset.track_ids(("stems", "notes")) == []
 
 
+def test_a_piano_plays_what_has_notes(dataset):
+    pieces = dataset.track_ids(needs=("notes",))
+    assert {dataset.instrument(track) for track in (*pieces, "isol_060")} == {"piano"}
+    others = set(dataset.track_ids()) - set(pieces)
+    assert {dataset.instrument(track) for track in others} == {None}
+
+
 def test_isolated_notes_are_loaded_by_name_and_never_listed(dataset):
     assert not set(dataset.track_ids(subset="isolated")) & set(dataset.track_ids())
     assert dataset.track_ids(subset="isolated") == [f"isol_{pitch:03d}" for pitch in range(21, 109)]

@@ -61,6 +61,21 @@ def test_isolated_notes_are_named_for_dictionaries_only(root):
         maps.track_ids(subset="isolated:ENSTDkC")
 
 
+def test_isolated_notes_of_one_loudness_and_the_piano_of_a_track(root):
+    put(root / "maps/AkPnBcht/ISOL/NO", "MAPS_ISOL_NO_F_S0_M60_AkPnBcht")
+    maps = MAPS([root])
+    assert len(maps.track_ids(subset="isolated:AkPnBcht")) == 3
+    found = maps.track_ids(subset="isolated:AkPnBcht:M")
+    assert found == [f"MAPS_ISOL_NO_M_S1_M{pitch}_AkPnBcht" for pitch in (60, 61)]
+    forte = maps.track_ids(subset="isolated:AkPnBcht:F")
+    assert forte == ["MAPS_ISOL_NO_F_S0_M60_AkPnBcht"]
+    assert maps.track_ids(subset="isolated:AkPnBcht:P") == []
+    with pytest.raises(DataError, match="isolated:AkPnBcht:G"):
+        maps.track_ids(subset="isolated:AkPnBcht:G")
+    assert maps.instrument("MAPS_MUS-bach_846_AkPnBcht") == "AkPnBcht"
+    assert maps.instrument(found[0]) == "AkPnBcht"
+
+
 def test_status_counts_the_pieces_of_each_piano(root, tmp_path):
     status = MAPS([root]).status()
     assert status.state == "partial"

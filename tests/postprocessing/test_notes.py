@@ -3,6 +3,7 @@ import pytest
 
 from nmfab.base.errors import UsageError
 from nmfab.base.kinds import LowRank
+from nmfab.base.kinds.convolutive import Convolutive
 from nmfab.postprocessing import notes as noting
 from nmfab.postprocessing.notes import (
     THRESHOLDS,
@@ -178,6 +179,18 @@ def test_templates_of_one_pitch_are_merged():
     assert names.tolist() == [60, 64]
     np.testing.assert_allclose(activity[0], norms[2] * H[2])
     np.testing.assert_allclose(activity[1], norms[0] * H[0] + norms[3] * H[3])
+
+
+def test_templates_may_have_a_sum_of_1():
+    """Over the frames too: 3 + 1 of the first kernel, 0 + 2 of the second, with power 2."""
+    kernels = np.array([[[3.0, 0], [0, 0]], [[0, 1], [1, 1]]])  # (frames, frequencies, templates)
+    H = np.array([[1.0, 4], [8, 2]])
+    model, options = Convolutive(kernels, H), {"pitches": np.array([64, 60]), "power": 2}
+    rows, names = noting.merge_pitches(model, unit="sum", **options)
+    assert names.tolist() == [60, 64]
+    np.testing.assert_allclose(rows, np.sqrt([[16, 4], [4, 16]]))
+    rows, _ = noting.merge_pitches(model, **options)
+    np.testing.assert_allclose(rows**2, [H[1] * 2**0.5, H[0] * 10**0.5])
 
 
 def test_the_scale_between_templates_and_activations_does_not_matter():

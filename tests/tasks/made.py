@@ -53,6 +53,15 @@ class Made(Dataset):
         return Track(self.name, track_id, parts)
 
 
+class Instruments(Made):
+    """The first word of a track's name is its instrument; a name of one word does not tell."""
+
+    name = "instruments"
+
+    def instrument(self, track_id):
+        return track_id.partition(" ")[0] if " " in track_id else None
+
+
 class Folds(Made):
     """Tracks and isolated notes whose number is even are in one fold, odd ones in the other."""
 
@@ -83,7 +92,7 @@ class Annotated(Made):
     levels = ("upper", "lower")
 
 
-KNOWN = (Made, Folds, Subsets, Annotated)
+KNOWN = (Made, Instruments, Folds, Subsets, Annotated)
 
 
 def register(monkeypatch):

@@ -79,6 +79,10 @@ class Demo(Dataset):
             named = [name for name in tracks.all_ids() if name.startswith("isol_")]
         return [name for name in named if {*needs} <= {*tracks.kind(name).parts}]
 
+    def instrument(self, track_id):
+        """Return piano for the pieces and the isolated notes, None for songs and mixes."""
+        return "piano" if "notes" in tracks.kind(track_id).parts else None
+
     def load(self, track_id):
         """Return a `Track`, rendered if it has not been.
 

@@ -21,7 +21,7 @@ def write_maps(folder):
         notes = [(on, off, pitch + shift) for on, off, pitch in _TUNE + _CHORD]
         _write_maps_track(folder / place / name, notes, _SECONDS)
     for pitch in range(45, 85):
-        name = f"MAPS_ISOL_NO_F_S0_M{pitch}_ENSTDkCl"
+        name = f"MAPS_ISOL_NO_M_S0_M{pitch}_ENSTDkCl"
         place = folder / "MAPS_ENSTDkCl_1/ENSTDkCl/ISOL/NO"
         _write_maps_track(place / name, [(0.1, 0.6, pitch)], 0.7)
 
