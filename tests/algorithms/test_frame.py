@@ -9,6 +9,7 @@ import pytest
 from nmfab.algorithms import ALGORITHMS, algorithm, frame
 from nmfab.algorithms import settings as of_settings
 from nmfab.base.errors import ComputationError
+from nmfab.base.kinds import LowRank
 from nmfab.base.resources import Resources, use_resources
 
 
@@ -218,3 +219,29 @@ def test_a_curve_has_as_many_points_as_are_asked_for(V, points, count):
     assert abs(len(iterations) - count) <= 5
     plain = frame.factorize({"stop": 40}, V)
     np.testing.assert_array_equal(model.W, plain.W)
+
+
+def test_seconds_are_those_of_the_iterations_and_no_more(V, register, monkeypatch):
+    clock = iter(range(10**6))  # each look at the clock finds a second gone
+    monkeypatch.setattr("nmfab.algorithms.loop.perf_counter", lambda: next(clock))
+    register(idle)
+    result = frame.factorize({"algorithm": "mine", "beta": 2, "stop": 12}, V)
+    assert result.curve["iteration"].tolist() == [0, 1, 10, 12]
+    # one for each iteration, and one for each wait before a look
+    assert result.curve["seconds"].tolist() == [1, 3, 13, 16]
+
+
+def test_a_start_that_is_stationary_is_still_iterated_on_once(V):
+    rng = np.random.default_rng(0)
+    start = LowRank(rng.random((20, 2)) + 0.1, rng.random((2, 25)) + 0.1)
+    p = {"beta": 2, "rank": 2, "stop": "kkt<1e-3", "dtype": "float64"}
+    result = frame.factorize(p, start.reconstruction(), start=start)
+    assert result.curve["iteration"][-1] >= 1
+    assert result.stopped == "kkt"
+    np.testing.assert_allclose(result.W @ result.H, start.reconstruction(), rtol=1e-6)
+
+
+def test_a_batch_says_how_many_shared_its_seconds(V):
+    settings = [{"init": "random", "seed": seed, "stop": 5} for seed in range(3)]
+    assert [one.batch for one in frame.factorize_batch(settings, V)] == [3, 3, 3]
+    assert frame.factorize(settings[0], V).batch == 1
