@@ -21,6 +21,7 @@ from nmfab.algorithms.examples import example, with_silence, with_zeros
 from nmfab.algorithms.loop import to_host
 from nmfab.base.errors import NmfabError, UsageError
 from nmfab.base.kinds import has, restored, stored
+from nmfab.base.kinds.contract import field_of
 from nmfab.base.registry import load_plugin, source_file
 
 BETAS = (2, 1, 0, 0.5, 3)
@@ -242,7 +243,7 @@ def check_nonnegativity(trial):
     for setting in trial.settings():
         model = trial.run(setting)
         arrays = {"reconstruction": _reconstruction(model)}
-        arrays |= {n: v for n, v in model.arrays().items() if n.split(".")[0] not in model.signed}
+        arrays |= {n: v for n, v in model.arrays().items() if field_of(n) not in model.signed}
         for name, values in arrays.items():
             if np.iscomplexobj(values) or not (values >= 0).all():
                 raise Failed(f"{_beta(setting)}: a negative or complex entry in {name}")

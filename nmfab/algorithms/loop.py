@@ -14,6 +14,7 @@ from nmfab.algorithms.settings import CAP
 from nmfab.base.divergence import divergence
 from nmfab.base.errors import ComputationError, NmfabError
 from nmfab.base.kinds import Factorization, LowRank
+from nmfab.base.kinds.contract import field_of
 from nmfab.base.resources import current_resources
 from nmfab.engine import one_thread
 
@@ -252,8 +253,7 @@ class Loop:
 
     def _refuse(self, model, iteration):
         for name, values in model.arrays().items():
-            field = name.partition(".")[0]
-            self._refuse_array(name, values, iteration, signed=field in model.signed)
+            self._refuse_array(name, values, iteration, signed=field_of(name) in model.signed)
 
     def _refuse_array(self, name, values, iteration, *, signed=False):
         where = f"in {name} at iteration {iteration}"

@@ -245,3 +245,34 @@ def test_groups_of_a_low_rank_model():
     np.testing.assert_array_equal(
         model.grouped([1, -1, 1], 3, frames=slice(2, 5)), whole[:, :, 2:5]
     )
+
+
+@kind("bundle", version=1)
+@dataclass(eq=False)
+class Bundle(Factorization):
+    """A tuple, a dict whose names are numbers, and one array."""
+
+    layers: tuple
+    views: dict
+    H: np.ndarray
+
+    def activations(self):
+        return self.H
+
+
+def test_tuples_and_dicts_of_arrays_come_back_as_they_were():
+    rng = np.random.default_rng(0)
+    layers = tuple(rng.random((2, size)) for size in range(1, 13))
+    views = {"256": rng.random(3), "0": rng.random(2)}
+    arrays = stored(Bundle(layers, views, rng.random((2, 5))))
+    try:
+        back = restored({name: arrays[name] for name in sorted(arrays)})  # as a file gives them
+        twice = back.mapped(lambda array: 2 * array)
+    finally:
+        KINDS._components.pop("bundle")
+    for found, factor in ((back, 1), (twice, 2)):
+        assert len(found.layers) == 12
+        for ours, theirs in zip(found.layers, layers, strict=True):
+            np.testing.assert_array_equal(ours, factor * theirs)
+        assert list(found.views) == ["256", "0"]
+        np.testing.assert_array_equal(found.views["256"], factor * views["256"])

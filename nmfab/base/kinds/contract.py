@@ -13,6 +13,7 @@ KINDS = Registry("kind of factorization", "nmfab.base.kinds")
 # At the root of an artifact, beside the kind's own arrays.
 CURVE = ("iteration", "seconds", "loss", "kkt", "objective")
 _EXTRA = "extra."
+_TUPLE, _DICT = ".", ":"
 
 
 class Factorization:
@@ -123,7 +124,11 @@ class Factorization:
         return self.grouped(groups, 1)[0]
 
     def arrays(self):
-        """Return the kind's own arrays by name; those of tuples and dicts are ``FIELD.ENTRY``."""
+        """Return the kind's own arrays by name.
+
+        An array is named as its field, those of a tuple are ``FIELD.0``, ``FIELD.1``, ..., those of
+        a dict ``FIELD:0:NAME`` and so on: a file does not keep their order.
+        """
         found = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -131,7 +136,7 @@ class Factorization:
             if entries is None:
                 found[field.name] = value
             else:
-                found |= {f"{field.name}.{entry}": array for entry, array in entries.items()}
+                found |= {f"{field.name}{entry}": array for entry, array in entries.items()}
         return found
 
     def mapped(self, function):
@@ -141,7 +146,7 @@ class Factorization:
             value = getattr(self, field.name)
             if isinstance(value, dict):
                 values[field.name] = {entry: function(array) for entry, array in value.items()}
-            elif _entries(value) is not None:
+            elif isinstance(value, (tuple, list)):
                 values[field.name] = tuple(map(function, value))
             else:
                 values[field.name] = function(value)
@@ -229,18 +234,31 @@ def restored(arrays):
 
 
 def _entries(value):
-    """Return the entries of a tuple or dict of arrays by name, or None for one array."""
+    """Return the arrays of a tuple or dict by what follows the field's name, or None."""
     if isinstance(value, dict):
-        return value
-    return dict(enumerate(value)) if isinstance(value, (tuple, list)) else None
+        named = enumerate(value.items())
+        return {f"{_DICT}{place}{_DICT}{name}": array for place, (name, array) in named}
+    if isinstance(value, (tuple, list)):
+        return {f"{_TUPLE}{place}": array for place, array in enumerate(value)}
+    return None
 
 
 def _field(arrays, name):
     """Return a field's array, or its tuple or dict of arrays."""
     if name in arrays:
         return arrays[name]
-    head = f"{name}."
-    found = {key.removeprefix(head): value for key, value in arrays.items() if key.startswith(head)}
-    if all(entry.isdigit() for entry in found):
-        return tuple(found[str(place)] for place in range(len(found)))
-    return found
+    named = _under(arrays, f"{name}{_DICT}")
+    if named:
+        in_order = sorted(named, key=lambda entry: int(entry.partition(_DICT)[0]))
+        return {entry.partition(_DICT)[2]: named[entry] for entry in in_order}
+    placed = _under(arrays, f"{name}{_TUPLE}")
+    return tuple(placed[str(place)] for place in range(len(placed)))
+
+
+def _under(arrays, head):
+    return {key.removeprefix(head): value for key, value in arrays.items() if key.startswith(head)}
+
+
+def field_of(name):
+    """Return the field that an array of `Factorization.arrays` belongs to."""
+    return name.partition(_DICT)[0].partition(_TUPLE)[0]
