@@ -68,6 +68,17 @@ experiment.add_plan(
     penalty=["modulo8"],
 )
 
+# Patterns of spectra and rhythms instead of templates: a Tucker model of the tensor of bars.
+TUCKER = {"algorithm": "ntd", "init": "nndsvda", "similarity": "cosine", "penalty": "modulo8"}
+SMALL = TUCKER | {"ntd.frequency_rank": 16, "ntd.instant_rank": 16}
+experiment.add_plan("ntd", SMALL, dataset=DATASETS, beta=1, rank=10, feature="nn_log_mel")
+
+# As published for RWC Pop: KL and IS, ranks 32, 32, 32, annotated bars.
+FULL = TUCKER | {"ntd.frequency_rank": 32, "ntd.instant_rank": 32, "bars": "annotated"}
+experiment.add_plan(
+    "ntd_rwc", FULL, dataset="rwcpop", beta=[1, 0], rank=32, feature=["nn_log_mel", "mel"]
+)
+
 # What any result must beat, and what no result can.
 experiment.add_plan(
     "baselines",

@@ -42,6 +42,27 @@ experiment.add_plan(
     rank=8,
 )
 
+# Templates that last several frames, of 12 ms each at 44.1 kHz: a hit as one component.
+experiment.add_plan(
+    "convolutive",
+    COMMON | {"grouping": ["mfcc", "oracle"], "seed": [0, 1], "convolutive.length": 5},
+    algorithm="convolutive",
+    beta=1,
+    power=1,
+    rank=8,
+)
+
+# Components with a place between the channels, for stereo alone: a track with one channel fails.
+# Of your own: -s 'stereo/' --set dataset=folder
+experiment.add_plan(
+    "stereo",
+    COMMON | {"dataset": ["musdb18", "musdb18hq"], "grouping": ["panning", "mfcc", "oracle"]},
+    algorithm="ntf",
+    beta=1,
+    power=1,
+    rank=[8, 16],
+)
+
 # What any result must beat, and what no result can.
 experiment.add_plan(
     "baselines",
