@@ -34,7 +34,8 @@ def nmf_node(p, *, source, V="V", templates=None):
         Every parameter of the setting.
     source : str
         Name of the node whose array `V` is factorized: a matrix, or a tensor in the form that the
-        algorithm takes. Views are arrays of the names ``V.NAME``. Where `source` gives
+        algorithm takes. Views are arrays of the names ``V.NAME``, in the order of the parameter
+        `views`. Where `source` gives
         ``frequencies``, ``times``, ``sample_rate``, ``window`` or ``power`` (``frequencies.NAME``
         and so on for views), models can ask for them.
     V : str
@@ -50,14 +51,16 @@ def nmf_node(p, *, source, V="V", templates=None):
     held = "all" if templates is not None else "none"
     read = frame.parameters(p, held=held)
     short = tuple(name.partition(".")[2] for name in (source, templates) if name)
+    # in the order of the parameter: files give arrays in another one, and the first view is masked
+    views = tuple(map(str, p["views"])) if form_of(p) == "views" else ()
     return Node(
         name="nmf.factorize",
-        compute=partial(_compute, V, short),
+        compute=partial(_compute, V, views, short),
         params=dict(read) if V == "V" else read | {"nmf.V": V},
         inputs=(source, templates) if templates is not None else (source,),
         versions=frame.versions(p, held=held),
         batch=frame.batch_names(p, held=held),
-        compute_batch=partial(_compute_batch, V, short),
+        compute_batch=partial(_compute_batch, V, views, short),
         decode=restored,
     )
 
@@ -89,19 +92,18 @@ def kind_has(p, method):
     return has(kind_of(p), method)
 
 
-def _compute(V, short, params, **arrays):
-    return stored(frame.factorize(params, *_given(V, short, arrays)))
+def _compute(V, views, short, params, **arrays):
+    return stored(frame.factorize(params, *_given(V, views, short, arrays)))
 
 
-def _compute_batch(V, short, settings, **arrays):
-    outcomes = frame.factorize_batch(settings, *_given(V, short, arrays))
+def _compute_batch(V, views, short, settings, **arrays):
+    outcomes = frame.factorize_batch(settings, *_given(V, views, short, arrays))
     return [one if isinstance(one, Exception) else stored(one) for one in outcomes]
 
 
-def _given(name, short, arrays):
+def _given(name, views, short, arrays):
     """Return V, how it was made, and the templates that are held."""
     source = arrays[short[0]]
-    views = [key.removeprefix("V.") for key in source if key.startswith("V.")]
     if views:
         V = {view: source[f"V.{view}"] for view in views}
         about = {view: _view(source, f".{view}") for view in views}

@@ -73,6 +73,9 @@ def test_an_example_reaches_the_scores(name, tmp_path):
         model = experiment.load("nmf.factorize", None)
         assert model.templates().shape == (129, 6)
         assert (model.templates() >= 0).all()
+        experiment.compute(refresh="nmf")  # V is read from its file this time
+        again = experiment.load("nmf.factorize", None)
+        np.testing.assert_array_equal(again.templates(), model.templates())
 
 
 @pytest.mark.usefixtures("forgotten")
