@@ -54,6 +54,7 @@ TRANSFORMED = [
 STEPS_USED = {
     "grouping.mfcc": ("separation", {}, GROUPS),
     "grouping.oracle": ("separation", {"grouping": "oracle"}, GROUPS),
+    "grouping.panning": ("separation", {"grouping": "panning", "algorithm": "ntf"}, GROUPS),
     **{
         f"masking.{name}": ("separation", {"masking": name}, SOUND)
         for name in STEPS.family("masking")

@@ -189,6 +189,7 @@ def test_dictionary_gives_each_stem_its_own_templates_though_one_is_silent(bench
     learned = made_up.arrays("nmf.dictionary", baseline="dictionary")
     # eight templates for three stems that sound: three, three and two
     assert learned["groups"].tolist() == [0, 0, 0, 2, 2, 2, 3, 3]
+    np.testing.assert_allclose(learned["W"].mean(axis=0), 1, rtol=1e-5)  # alike at the start
     peaks = np.round(learned["W"].argmax(axis=0) * RATE / N_FFT)
     near = {0: (300, 420), 2: (1100, 1500), 3: (2400,)}
     for peak, group in zip(peaks, learned["groups"], strict=True):
