@@ -80,6 +80,8 @@ def test_fewer_directions_than_sources():
     found = grouped([[2, 4, 1], [1, 2, 3]], 3)
     assert parted(found) == {(0, 1), (2,)}
     assert found.max() == 1
+    loudness = np.random.default_rng(0).random(20)
+    assert grouped(np.outer((0.3, 0.7), loudness), 3).tolist() == [0] * 20  # but for rounding
 
 
 def test_one_channel_has_no_panning():
