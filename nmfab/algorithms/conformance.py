@@ -179,8 +179,11 @@ def _reconstruction(model):
 
 
 def _close(first, second, tolerance, what):
-    """Return the largest difference of two models relative to the largest entry, or fail."""
-    x, y = _reconstruction(first), _reconstruction(second)
+    """Return the largest difference of two models relative to the largest entry, or fail.
+
+    Each is a factorization, or its reconstruction.
+    """
+    x, y = (m if isinstance(m, np.ndarray) else _reconstruction(m) for m in (first, second))
     worst = np.abs(x - y).max() / max(np.abs(y).max(), 1e-300)
     if not worst <= tolerance:
         raise Failed(f"{what} differ by {worst:.1e} of the largest entry, more than {tolerance:g}")
@@ -300,20 +303,9 @@ def check_scale(trial):
             V = trial.V
             V = {n: scale * v for n, v in V.items()} if isinstance(V, dict) else scale * V
             found = trial.run(setting, V)
-            back = _flat(_reconstruction(found) / scale**power)
             what = f"{_beta(setting)}: the models of V and {scale:g} V"
-            _close(back, _flat(_reconstruction(reference)), 1e-6, what)
+            _close(_reconstruction(found) / scale**power, reference, 1e-6, what)
     return "V times 1e6 and 1e-6 give the same model, scaled"
-
-
-class _flat:
-    """Numbers in the place of a model."""
-
-    def __init__(self, values):
-        self.values = values
-
-    def reconstruction(self):
-        return self.values
 
 
 def check_zeros(trial):

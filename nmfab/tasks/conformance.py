@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nmfab.algorithms import ALGORITHMS
 from nmfab.base.errors import NmfabError
 from nmfab.base.kinds import LowRank
 from nmfab.tasks.contract import TASKS
@@ -63,11 +64,8 @@ def _offered(step):
         param = task.params.get(factor)
         if param is None or step.name not in (param.choices or ()):
             continue
-        p = {key: each.default for key, each in task.params.items()}
-        p |= {"dataset": "demo", factor: step.name}
-        reason = task.skip(p)
-        if reason:
-            raise Failed(f"task {name}, at its defaults: {reason}")
+        defaults = {key: each.default for key, each in task.params.items()}
+        p = _computable(task, defaults | {"dataset": "demo", factor: step.name})
         label = f"step.{step.family}.{step.name}"
         if not any(label in node.versions for node in task.nodes(p)):
             raise Failed(f"task {name} does not call it")
@@ -75,6 +73,17 @@ def _offered(step):
     if not found:
         raise Failed(f"no task has a factor {step.family} that offers it")
     return f"in {', '.join(found)}; reads {_asked(step)}"
+
+
+def _computable(task, p):
+    """Return a setting with the first algorithm whose factorization has what the step needs."""
+    reasons = {}
+    for name in (p["algorithm"], *ALGORITHMS.names()):
+        setting = p | {"algorithm": name}
+        reasons[name] = task.skip(setting)
+        if not reasons[name]:
+            return setting
+    raise Failed(f"task {task.name}, at its defaults: {reasons[p['algorithm']]}")
 
 
 def _groups(step):

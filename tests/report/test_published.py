@@ -9,6 +9,7 @@ from nmfab.cli import experiment as cli
 from nmfab.cli import tool
 from nmfab.datasets import DATASETS, mini
 from nmfab.experiment import Experiment
+from nmfab.plan.factors import Checker
 from nmfab.report.published import checks_text, published_text
 from nmfab.report.verify import Check, verify
 from nmfab.results import published
@@ -38,7 +39,9 @@ def test_every_table_tells_where_it_is_from(table):
 def test_protocols_and_settings_are_parameters_of_the_task(table):
     task = TASKS[table.task]()
     for row in table.rows:
-        assert {*table.protocol, *(row.setting or {})} <= task.params.keys()
+        assert {*table.protocol} <= task.params.keys()
+        for name, value in (row.setting or {}).items():
+            assert Checker(task, ()).value(name, value) == value
         if row.setting:
             assert {*table.columns} & task.metrics.keys()
             assert table.tolerance is not None or not row.values
