@@ -6,7 +6,7 @@ import numpy as np
 
 from nmfab.algorithms import ALGORITHMS
 from nmfab.base.errors import NmfabError
-from nmfab.base.kinds import LowRank
+from nmfab.base.kinds import LowRank, has
 from nmfab.tasks.contract import TASKS
 
 _SOURCES = 2
@@ -51,7 +51,7 @@ def check(step):
 
 
 def _asked(step):
-    return ", ".join(step.wanted)
+    return ", ".join((*step.wanted, *step.calls))
 
 
 def _offered(step):
@@ -88,7 +88,8 @@ def _computable(task, p):
 
 def _groups(step):
     """Check what a grouping returns on factorizations with and without silent components."""
-    if step.family != "grouping" or not {*_GIVEN, "factorization"}.issuperset(step.wanted):
+    given = {*_GIVEN, "factorization"}.issuperset(step.wanted)
+    if step.family != "grouping" or not (given and all(has(LowRank, n) for n in step.calls)):
         return None
     rng = np.random.default_rng(0)
     for silent in (0, 1, 6):

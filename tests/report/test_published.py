@@ -41,7 +41,7 @@ def test_protocols_and_settings_are_parameters_of_the_task(table):
     for row in table.rows:
         assert {*table.protocol} <= task.params.keys()
         for name, value in (row.setting or {}).items():
-            assert Checker(task, ()).value(name, value) == value
+            assert Checker(task).value(name, value) == value
         if row.setting:
             assert {*table.columns} & task.metrics.keys()
             assert table.tolerance is not None or not row.values
