@@ -105,6 +105,25 @@ def test_length_1_is_the_plain_dictionary(beta):
     np.testing.assert_array_equal(found["pitches"], plain["pitches"])
 
 
+def test_templates_of_one_frame_are_of_all_recordings_of_a_pitch():
+    """At β = 1 the sum over all frames, of unit norm."""
+    pairs = [annotated(note(1), 60), annotated(note(2), 60), annotated(np.zeros((30, 9)), 60)]
+    found = learned(pairs, length=1)["kernels"][0, :, 0]
+    expected = note(1).sum(axis=1) + note(2).sum(axis=1)
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("tolerance", "expected"), [(-1, 38), (1, 10), (1e-3, 20)])
+def test_the_loss_is_looked_at_every_ten_iterations(monkeypatch, tolerance, expected):
+    """Losses of 100, 50, 49.5, 49 ...: after 20 iterations the last ten lowered it by 0.5."""
+    losses, taken = iter([100, 50, 49.5, 49.2]), []
+    monkeypatch.setattr(isolated, "_loss", lambda *_: next(losses))
+    monkeypatch.setattr(isolated, "update_H", lambda V, W, H, beta: taken.append(1) or H)
+    V, W, H = (torch.ones(shape, dtype=float) for shape in ((3, 6), (2, 3, 1), (1, 6)))
+    isolated._rank_one([V], W, [H], 1, 38, tolerance)
+    assert len(taken) == expected
+
+
 def test_only_the_frames_of_the_note_are_learned_from():
     V = note(5)
     other = V.copy()

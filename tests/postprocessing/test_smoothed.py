@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from oracles import oracle
 
-from nmfab.postprocessing.smoothed import centred_average, notes_above_average
+from nmfab.postprocessing.notes import Activity
+from nmfab.postprocessing.smoothed import centred_average, notes_above_average, smoothed
 
 
 @pytest.mark.parametrize("window", [0, 1, 3, 20])
@@ -25,6 +26,8 @@ def test_notes_by_hand():
     assert onsets.tolist() == [0.5, 2, 3]
     assert offsets.tolist() == [1, 2.5, 3.5]
     assert pitches.tolist() == [60, 60, 60]
+    step = smoothed(Activity(rows, np.array([60, 72])), step=0.5, threshold=0.3, window=1)
+    assert [each.tolist() for each in step] == [[0.5, 2, 3], [1, 2.5, 3.5], [60, 60, 60]]
     higher = notes_above_average(rows, [60, 72], step=0.5, threshold=0.4, window=1)
     assert higher[0].tolist() == [2, 3]
 

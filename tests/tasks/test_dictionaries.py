@@ -133,6 +133,9 @@ def test_the_instrument_that_plays(bench, tmp_path):
     for pitch in (61, 64):
         note = played([(0.1, 0.5, pitch)], 0.7, "flute")
         made.write(tmp_path / "data" / "instruments", f"isolated/flute_{pitch:03}", **note)
+    loud = played([(0.1, 0.5, 62)], 0.7)
+    made.write(tmp_path / "data" / "instruments", "isolated/piano:M_062", **loud)
+    assert made_up.arrays(LEARNED, "piano song", dictionary="own:M")["pitches"].tolist() == [62]
     own = {"dictionary": "own"}
     learned = [made_up.arrays(LEARNED, track, **own) for track in ("piano song", "flute song")]
     assert [each["pitches"].tolist() for each in learned] == [[60, 61, 67, 72], [61, 64]]
