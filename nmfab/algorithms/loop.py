@@ -136,7 +136,7 @@ class Loop:
             yield
         except NmfabError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit of a plug-in must not end the run
             raise ComputationError(
                 f"{self.algorithm.name} failed at iteration {iteration}: {error!r}"
             ) from error

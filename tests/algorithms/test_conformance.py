@@ -256,6 +256,7 @@ def test_an_algorithm_that_ends_the_program():
 
     found = failures(broken)
     assert "ends the program: SystemExit(3)" in found["yields what it says"]
+    assert "failed at iteration 2: SystemExit(3)" in found["shapes"]
 
 
 def test_an_endless_loop():

@@ -148,6 +148,16 @@ def test_whatever_an_algorithm_raises_names_it(V, register):
         frame.factorize({"algorithm": "mine", "beta": 2}, V)
 
 
+def test_an_algorithm_that_ends_the_program_ends_itself_alone(V, register):
+    def leaving(V, W, H):
+        yield W, H
+        raise SystemExit(3)
+
+    register(leaving)
+    with pytest.raises(ComputationError, match=r"mine failed at iteration 2: SystemExit\(3\)"):
+        frame.factorize({"algorithm": "mine", "beta": 2}, V)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
