@@ -1,14 +1,13 @@
 """Thresholds of transcription chosen on other pieces: F of each piece, by leave-one-piece-out.
 
 python scripts/transcription_thresholds.py -s maps_convolutive/ -c 2      as published for MAPS
-python scripts/transcription_thresholds.py -s convolutive/ -c 1 --set convolutive.length=1+5+10+20
+python scripts/transcription_thresholds.py -s convolutive/ -c 1 --set threshold=0.1+0.2+0.3+0.4
 
-The settings are those of experiments/transcription.py that -s picks. Where the selection has one
-threshold alone, it is replaced by the 20 of the published protocol (0.01, 0.03 ... 0.39). Settings
-that differ in nothing but threshold and dataset are one row. For each piece the threshold is the
-one with the highest mean F on all the other pieces of the row (the lowest of several). Beside it
-stand the two figures that are published, which look at the pieces they are computed on: the best
-single threshold, and the best one of each piece.
+The settings are those of experiments/transcription.py that -s picks, --set replacing modalities.
+Settings that differ in nothing but threshold and dataset are one row. For each piece the threshold
+is the one with the highest mean F on all the other pieces of the row (the lowest of several).
+Beside it stand the two figures that are published, which look at the pieces they are computed on:
+the best single threshold, and the best one of each piece.
 """
 
 import argparse
@@ -22,7 +21,6 @@ from nmfab.base.errors import NmfabError, UsageError
 from nmfab.plan.selector import format_terms, parse_assignment
 
 ROOT = Path(__file__).resolve().parents[1]
-GRID = [round(0.01 + 0.02 * i, 2) for i in range(20)]
 
 
 def best(scores, pieces):
@@ -127,8 +125,6 @@ def main(arguments=None):
     experiment.cache = Path(options.cache) if options.cache else experiment.cache
     for assignment in options.set:
         experiment.set(*parse_assignment(assignment))
-    if len({s.values.get("threshold") for s in experiment.select(options.select)} - {None}) <= 1:
-        experiment.set("threshold", GRID)
     if options.compute:
         for line in experiment.compute(options.select, jobs=options.compute).failures:
             print(*line[1:], file=sys.stderr)

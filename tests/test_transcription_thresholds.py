@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PLAN = "maps_convolutive/"
 # threshold 1 is best for a and b together, 2 for c with either
 SCORES = {
+    3: {"a": 0.0, "b": 0.5, "c": 0.9},
     2: {"a": 0.2, "b": 0.5, "c": 0.9},
     1: {"a": 0.6, "b": 0.4, "c": 0.3},
-    3: {"a": 0.0, "b": 0.5, "c": 0.9},
 }
 
 
@@ -96,13 +96,16 @@ def test_rows_are_of_the_pieces_that_all_have(script, capsys):
         settings = list({id(s): s for s, *_ in given}.values())
         return script.rows(SimpleNamespace(grid=grid, settings=settings, rows=given))
 
-    first, second = setting(length=5, threshold=0.1), setting(length=5, threshold=0.2)
-    other, bare = setting(length=9, threshold=0.1), setting(length=5)
+    demo, maps = {"dataset": "demo", "length": 5}, {"dataset": "maps", "length": 5}
+    other, bare = setting(**maps | {"length": 9, "threshold": 0.1}), setting(**maps)
     given = [
-        (first, "demo", "a", {"F": 0.1}), (second, "demo", "a", {"F": 0.2}),
-        (first, "maps", "a", {"F": 0.3}), (second, "maps", "a", {"F": 0.4}),
-        (other, "demo", "a", {"F": 0.5}), (other, "maps", "a", {"F": 0.6}),
-        (other, "maps", "b", {"F": 0.7}), (bare, "maps", "b", {"F": 0.8}),
+        (setting(**demo, threshold=0.1), "demo", "a", {"F": 0.1}),
+        (setting(**demo, threshold=0.2), "demo", "a", {"F": 0.2}),
+        (setting(**maps, threshold=0.1), "maps", "a", {"F": 0.3}),
+        (setting(**maps, threshold=0.2), "maps", "a", {"F": 0.4}),
+        (setting(**demo | {"length": 9}, threshold=0.1), "demo", "a", {"F": 0.5}),
+        (other, "maps", "a", {"F": 0.6}), (other, "maps", "b", {"F": 0.7}),
+        (bare, "maps", "b", {"F": 0.8}),
     ]  # fmt: skip
     assert rows_of(*given) == {
         "length=5": {
@@ -116,10 +119,13 @@ def test_rows_are_of_the_pieces_that_all_have(script, capsys):
         rows_of(given[0], given[3])
 
 
-def test_what_is_asked_for(script, tmp_path):
-    """Of two thresholds both are tried, of one alone the 20 of the protocol."""
+def test_what_is_asked_for(script, tmp_path, capsys):
+    """Of four pieces one has a dictionary: three fail, and one alone is too few to choose on."""
     write("maps", tmp_path)
     given = ["--data", str(tmp_path), "--cache", str(tmp_path / "cache"), "-s", PLAN]
-    for more in ([], ["--set", "convolutive.length=1"]):
-        with pytest.raises(UsageError, match="no piece has all its results"):
-            script.main([*given, *more])
+    given += ["--set", "convolutive.length=1", "--set", "stop=2"]
+    with pytest.raises(UsageError, match="no piece has all its results"):
+        script.main(given)
+    with pytest.raises(UsageError, match="one piece alone"):
+        script.main([*given, "-c", "1"])
+    assert "no track to learn from" in capsys.readouterr().err
