@@ -64,7 +64,9 @@ def test_templates_of_powers_group_as_their_magnitudes(families):
         grouping.mfcc_of_templates(W, sample_rate=RATE, power=1),
         atol=1e-8,
     )
-    np.testing.assert_array_equal(by_mfcc(W, H), by_mfcc(W**2, H, power=2))
+    rough = 0.01 + np.random.default_rng(1).random((BINS, 30))  # no kinds that any cepstra tell
+    H = np.ones((30, 2))
+    np.testing.assert_array_equal(by_mfcc(rough, H), by_mfcc(rough**2, H, power=2))
 
 
 def test_cepstra_are_librosas_without_the_first(families):

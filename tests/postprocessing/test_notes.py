@@ -160,6 +160,16 @@ def test_an_unknown_threshold_is_refused():
         notes(np.ones(10), thresholding="median")
 
 
+@pytest.mark.parametrize("step", [0.02, 0.04])
+def test_a_note_is_struck_above_its_average_over_the_seconds_before(step):
+    """Ten frames, a pause of five: of the five before the second note none sounds, of ten half."""
+    row = steady(60, (10, 20), (25, 35))
+    given = {"step": step, "threshold": 0.6, "gap": 0, "shortest": step}
+    for frames, onsets in ((5, [10, 25]), (10, [10])):
+        found = notes(row, average=frames * step, **given)
+        assert [onset for onset, _, _ in found] == pytest.approx([n * step for n in onsets])
+
+
 def test_past_average_against_a_loop():
     activity = np.random.default_rng(0).random((3, 40))
     expected = np.zeros_like(activity)

@@ -87,12 +87,13 @@ def test_harmonic_template_most_like():
     dictionary = tone_spectra(KEYS)
     W = np.hstack([tone_spectra([45, 60, 61, 90], tilt=1.3) * 7.0, np.zeros((len(dictionary), 1))])
     assert harmonic_pitches(W, dictionary).tolist() == [45, 60, 61, 90, NO_PITCH]
-    assert harmonic_pitches(W[:, :1], dictionary * np.arange(1, 89)).tolist() == [45]
+    # a loud key is no more like it
+    assert harmonic_pitches(W[:, :1], dictionary * np.geomspace(1, 1e6, 88)).tolist() == [45]
 
 
-def test_oracle_follows_the_reference():
-    step = 0.02
-    intervals = np.array([[0.1, 0.5], [0.4, 0.9], [1.2, 1.6]])
+@pytest.mark.parametrize("step", [0.02, 0.05])
+def test_oracle_follows_the_reference(step):
+    intervals = step * np.array([[5, 25], [20, 45], [60, 80]])
     pitches = np.array([60, 64, 60])
     H = np.zeros((4, 100))
     H[0, 20:45] = 3.0  # sounds with 64
