@@ -94,8 +94,22 @@ def test_settings_share_a_call_only_where_they_differ_in_what_is_declared(V, reg
     frame.factorize_batch(settings, V)
     assert calls == [((4,), 1, 0), ((4,), 1, 0)]
     assert frame.batch_names(settings[0]) == ("seed", "mine.own")
-    assert frame.batch_names(settings[0])
     assert not frame.batch_names(settings[0] | {"stop": "1s"})
+
+
+def test_a_start_without_a_seed_shares_the_call_of_one_that_is_drawn(V, register):
+    calls = []
+
+    def noting(V, W, H):
+        calls.append(W.shape)
+        yield from stepping(V, W, H)
+
+    register(noting, batch=("seed", "init"))
+    settings = [*seeds(2, stop=2), *seeds(1, stop=2, init="nndsvda")]
+    together = frame.factorize_batch(settings, V)
+    assert calls == [(3, 20, 4)]
+    for setting, result in zip(settings, together, strict=True):
+        np.testing.assert_allclose(result.W, frame.factorize(setting, V).W, rtol=1e-9)
 
 
 def test_a_batch_is_the_same_in_any_order(V):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nmfab
+from nmfab.algorithms.problem import View
 from nmfab.base.divergence import divergence
 from nmfab.base.errors import ComputationError, NmfabError, UsageError
 
@@ -54,6 +55,31 @@ def test_templates_are_held_all_or_some(V):
     np.testing.assert_array_equal(some.templates()[:, :3], held.astype("float32"))
     assert some.templates().shape == (20, 5)
     assert some.curve["loss"][-1] < all_held.curve["loss"][-1]
+
+
+def test_a_start_may_have_more_components_than_are_held(V):
+    held = 1 + np.random.default_rng(1).random((20, 3))
+    start = nmfab.factorize(V, 5, fixed=held, stop=20)
+    model = nmfab.factorize(V, fixed=held, start=start, stop=20)
+    assert model.rank == 5
+    np.testing.assert_array_equal(model.templates()[:, :3], held.astype("float32"))
+    assert model.curve["loss"][-1] < start.curve["loss"][-1]
+
+
+def test_a_view_says_more_than_frequencies():
+    seen, ones = [], (np.ones((20, 2)), np.ones((2, 25)))
+
+    @nmfab.algorithm("my_own", betas=(1,), start=lambda problem: seen.append(problem) or ones)
+    def my_own(V, W, H):
+        while True:
+            yield W, H
+
+    view = View(frequencies=np.arange(20.0), sample_rate=8000.0)
+    try:
+        nmfab.factorize(np.ones((20, 25)), 2, algorithm="my_own", view=view, frequencies=[1.0])
+    finally:
+        nmfab.ALGORITHMS._components.pop("my_own", None)
+    assert seen[0].view is view
 
 
 def test_frequencies_seeds_and_own_parameters_arrive():

@@ -143,3 +143,31 @@ def test_defaults_of_the_task_are_those_of_the_frame():
     assert frame.parameters(
         {name: p.default for name, p in NMF_PARAMS.items()}
     ) == frame.parameters({})
+
+
+def test_an_algorithm_may_refuse_a_setting_by_itself(register):
+    def mine(V, W, H):
+        yield W, H
+
+    register(mine, skip=lambda p: "mine has no rank above 3" if p["rank"] > 3 else None)
+    assert frame.skip({"algorithm": "mine", "beta": 2, "rank": 4}) == "mine has no rank above 3"
+    assert frame.skip({"algorithm": "mine", "beta": 2, "rank": 3}) is None
+
+
+def test_a_beta_is_a_number_however_it_is_written(register):
+    def mine(V, W, H):
+        yield W, H
+
+    register(mine, betas=(2, 0.5))
+    for beta in (2, 2.0, 0.5):
+        assert frame.skip({"algorithm": "mine", "beta": beta}) is None
+    refused = "mine minimizes the divergence of beta 2 or 0.5 only"
+    assert frame.skip({"algorithm": "mine", "beta": 1}) == refused
+
+
+def test_what_iterates_by_itself_shares_no_call(register):
+    def mine(V, W, H, *, n_iter):
+        yield W, H
+
+    register(mine, stops="self", batch=("seed",))
+    assert frame.batch_names({"algorithm": "mine", "init": "random", "beta": 2}) == ()
