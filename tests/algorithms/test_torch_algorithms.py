@@ -249,12 +249,12 @@ def test_extrapolated_update_ends_where_nothing_is_left_to_gain(beta, shape):
     fast, plain = (
         frame.factorize(p | {"algorithm": name}, V) for name in ("torch_amu", "torch_mu")
     )
-    assert fast["kkt"][-1] < 1e-3 * fast["kkt"][0]
+    assert fast.curve["kkt"][-1] < 1e-3 * fast.curve["kkt"][0]
     assert fast.curve["loss"][-1] < plain.curve["loss"][0] / 2
     # a fixed point of the multiplicative update: it stays there
-    W, H = (torch.from_numpy(fast[name]) for name in "WH")
-    W = W / fast["scale"]
-    V = torch.from_numpy(V / fast["scale"])
+    W, H = (torch.from_numpy(factor) for factor in (fast.W, fast.H))
+    W = W / fast.scale
+    V = torch.from_numpy(V / fast.scale)
     moved = last(torch_mu(V, W, H, beta=beta), 1)
     model = W @ H
     assert float((moved[0] @ moved[1] - model).abs().max()) < 1e-2 * float(model.max())
