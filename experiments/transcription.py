@@ -63,10 +63,11 @@ experiment.add_plan(
     thresholding=["fixed", "oracle"],
 )  # fmt: skip
 
-# Templates of five frames: how a note begins is in them, and it begins once.
+# Templates of five frames: how a note begins is in them, and it begins once. After 20 iterations F
+# is that after 50.
 experiment.add_plan(
     "convolutive", {"convolutive.length": 5}, dataset="demo", algorithm="convolutive", beta=1,
-    dictionary="isolated", thresholding="smoothed", threshold=[0.1, 0.2, 0.3],
+    dictionary="isolated", stop=20, thresholding="smoothed", threshold=[0.1, 0.2, 0.3],
 )  # fmt: skip
 
 # As published for MAPS (Wu, Marmoret and Cohen 2022), whose figures are those of midi. They sum the
