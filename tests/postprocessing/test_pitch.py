@@ -76,6 +76,20 @@ def test_autocorrelation_depends_on_neither_scale_nor_power_nor_rate_of_the_file
     np.testing.assert_array_equal(found, pitches)
 
 
+@pytest.mark.parametrize("power", [1, 2])
+def test_autocorrelation_is_that_of_the_square_of_the_modulus_whatever_the_power(power):
+    """Partials of 0.4, 1, 0.4: half the period has 0.68 / 1.32 of the whole one, below 0.85.
+
+    Of the fourth powers it has 0.95 / 1.05, and the second partial would be taken.
+    """
+    time = np.arange(N_FFT) / RATE
+    partials = zip((0.4, 1, 0.4), (220, 440, 660), strict=True)
+    tone = sum(a * np.sin(2 * np.pi * f * time) for a, f in partials)
+    W = np.abs(np.fft.rfft(tone * np.hanning(N_FFT)))[:, None] ** power
+    found = autocorrelation_pitches(W, sample_rate=RATE, n_fft=N_FFT, power=power)
+    assert found.tolist() == [57]
+
+
 def test_a_template_without_periodicity_has_no_pitch():
     silent, flat = np.zeros(1 + N_FFT // 2), np.ones(1 + N_FFT // 2)
     W = np.stack([silent, flat], axis=1)
