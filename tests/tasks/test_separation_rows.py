@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from tasks import made
 
+from nmfab.metrics.separation import museval_module
 from nmfab.plan.grid import Setting
 
 RATE, START, DURATION = 6000, 0.37, 0.8
@@ -290,6 +291,15 @@ def test_a_table_says_that_the_number_of_groups_comes_from_the_reference(bench):
         assert notes(**given) == []
 
 
+def test_each_channel_is_factorized_by_itself(bench):
+    """A low tone on the left alone, a high one on the right alone."""
+    stems = [tones([300], [(0.3, 0)]), tones([2400], [(0, 0.2)])]
+    made_up = bench(stems, rank=2, factors="per_channel")
+    for node, frequency in (("nmf.factorize", 300), ("nmf.factorize_right", 2400)):
+        W = made_up.arrays(node)["W"]
+        assert abs(W.sum(axis=1).argmax() * RATE / N_FFT - frequency) < RATE / N_FFT
+
+
 def test_templates_of_both_channels_are_grouped_together(bench):
     """The same sounds on both sides: a group is the same stem in either."""
     low = tones([300], [(0.3, 0.1)], lambda t: t % 0.4 < 0.2)
@@ -327,6 +337,22 @@ def test_a_group_without_components_is_missing_and_an_estimate_is_named_once(ben
             )
         else:
             assert not estimate.any()
+
+
+def test_frames_of_bss_eval_are_seconds_of_the_track(bench):
+    """Estimates that are right in the first second, fair in the second, poor in the third."""
+    rng = np.random.default_rng(4)
+    first = 0.1 * rng.standard_normal((2, 3 * RATE))
+    second = 0.1 * rng.standard_normal((2, 3 * RATE)) * np.repeat([0.1, 0.5, 2], RATE)
+    stems = np.float32([first, second])
+    made_up = bench(stems, start=0, duration=None)
+    found = np.stack([stems.sum(axis=0) / 2] * 2)
+    true, found = (np.swapaxes(x, 1, 2).astype(float) for x in (stems, found))
+    sdr = museval_module().bss_eval(true, found, window=RATE, hop=RATE)[0]
+    assert sdr.shape == (2, 3)
+    assert np.ptp(sdr[0]) > 3
+    scores = made_up.scores(baseline="mixture")
+    assert scores["museval_sdr"] == pytest.approx(np.median(sdr, axis=1).mean(), abs=1e-2)
 
 
 def test_who_computes_bss_eval(separation):

@@ -7,6 +7,8 @@ import pytest
 from tasks import made
 from tasks.conftest import BAR, FIRST, song_of_bars
 
+from nmfab.features import trackers
+
 SEGMENTS, BARS, BARWISE = "postprocessing.segments", "features.bars", "features.barwise"
 END = FIRST + 16 * BAR
 
@@ -179,6 +181,23 @@ def test_bars_are_estimated_where_there_are_no_beats(bench):
     assert made_up.arrays(BARS)["source"] == "librosa"
     assert made_up.scores()["annotated_bars"] == 0
     assert np.isnan(made_up.scores()["downbeat_F"])
+
+
+@pytest.mark.parametrize("name", ["madmom", "beat_this"])
+def test_bars_of_a_tracker_are_those_that_it_gives(bench, monkeypatch, name):
+    """The tracker hears both channels at the track's own rate, beats or none."""
+    song, heard = song_of_bars(), []
+
+    def tracker(samples, sample_rate):
+        heard.append((samples.shape, sample_rate))
+        return np.array([0.5, 2.0, 8.0])
+
+    node = bench().task.nodes(bench().parameters(bars=name))[0]
+    monkeypatch.setitem(trackers.TRACKERS, name, tracker)
+    assert node.parts == ("audio",)
+    found = node.compute(node.params, audio=song["audio"])
+    assert (found["times"].tolist(), found["source"]) == ([0.5, 2.0, 8.0], name)
+    assert heard == [(song["audio"]["samples"].shape, 8000)]
 
 
 def test_estimated_downbeats_are_scored_against_annotated_ones(bench):
