@@ -131,6 +131,10 @@ def check(algorithm, limit=LIMIT):
             with _limited(limit):
                 detail = function(trial)
             passed = None if detail is None else True
+        except _TimedOut:
+            detail = f"takes longer than {limit:g} s (an endless loop?): no other check is run"
+            yield Result(name, False, detail, algorithm.name)
+            return
         except (Failed, NmfabError) as error:
             detail, passed = str(error), False
         except SystemExit as error:
@@ -146,7 +150,7 @@ class _TimedOut(BaseException):
 
 @contextmanager
 def _limited(seconds):
-    """Fail what takes longer; nothing is limited where there are no signals (Windows, a thread)."""
+    """Raise `_TimedOut` where it takes longer; there is no limit on Windows and in a thread."""
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
@@ -161,8 +165,6 @@ def _limited(seconds):
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
-    except _TimedOut:
-        raise Failed(f"takes longer than {seconds:g} s (an endless loop?)") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -202,9 +204,9 @@ def check_yields(trial):
         for state in generator:
             count += 1
             _check_arrays(algorithm, loop.pick(state, 0)[0])
-            if count == 3:
+            if count == ITERATIONS:
                 break
-        if count != (1 if algorithm.stops == "self" else 3):
+        if count != (1 if algorithm.stops == "self" else ITERATIONS):
             raise Failed(f"yields {count} times, with stops={algorithm.stops!r}")
         if not all(np.array_equal(x, y) for x, y in zip(before, _copied(loop.V), strict=True)):
             raise Failed("changes V, which other algorithms read too")

@@ -176,6 +176,9 @@ def _signature(declared):
         return f"write an asterisk before {more}: f({', '.join(wanted)}, *, {more}=...)"
     if len(positional) < len(wanted):
         return f"the function takes {', '.join(wanted)}, then keywords"
+    for name, default in declared.own.items():
+        if default is inspect.Parameter.empty:
+            return f"the parameter {name} needs a default: {name}=..."
     return None
 
 

@@ -141,7 +141,8 @@ class Data:
         kinds = "fcui" if complex_wanted else "fiub"
         if values.dtype.kind not in kinds or values.size == 0:
             raise ComputationError(
-                f"{name} of shape {values.shape}, {values.dtype} is not factorized"
+                f"{name} of shape {values.shape}, {values.dtype} is not factorized: "
+                f"{'complex' if complex_wanted else 'real'} numbers are needed, at least one"
             )
         if values.ndim != _DIMENSIONS[self.form]:
             raise ComputationError(
@@ -174,6 +175,8 @@ class Data:
     def _checked_templates(self, fixed):
         fixed = np.asarray(fixed)
         rows = None if self.form == "views" else len(self.arrays["V"])
+        if fixed.dtype.kind == "f" and np.isnan(fixed).any():
+            raise ComputationError("templates to be held have NaN entries")
         fits = fixed.ndim in (2, 3) and fixed.shape[-2:-1] == (rows,)
         if not fits or fixed.dtype.kind != "f" or not fixed.any() or not np.isfinite(fixed).all():
             raise ComputationError(

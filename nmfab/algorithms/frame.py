@@ -248,7 +248,15 @@ def _given_start(algorithm, data):
             f"{algorithm.name} starts from a factorization of the kind {algorithm.gives.name}, "
             f"and the start is {type(data.start).__name__}"
         )
-    return data.start.scaled(data.inverse_factors())
+    model = data.start.scaled(data.inverse_factors())
+    shapes = [_shapes(x) for x in (model.reconstruction(), data.V)]
+    if shapes[0] != shapes[1]:
+        raise ComputationError(f"the start is a model of V {shapes[0]}, and V is {shapes[1]}")
+    return model
+
+
+def _shapes(V):
+    return {name: x.shape for name, x in V.items()} if isinstance(V, dict) else V.shape
 
 
 def _usual_start(data, read):

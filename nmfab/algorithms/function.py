@@ -67,7 +67,8 @@ def factorize(
     Factorization
         With ``reconstruction()``, ``templates()``, ``activations()`` as NumPy arrays on V's scale,
         and ``curve``, a dict of arrays: ``iteration``, ``seconds``, ``loss``, ``kkt`` and, where
-        the algorithm has one, ``objective``.
+        the algorithm has one, ``objective``. Loss and objective, and so the weights of penalties,
+        are those of V divided by its mean (``scale``).
 
     Raises
     ------
@@ -89,7 +90,8 @@ def factorize(
         if name not in known.own:
             raise UsageError(unknown(f"parameter of algorithm {algorithm}", name, known.own))
     start = _as_model(start)
-    fixed = None if fixed is None else np.asarray(fixed)
+    fixed = _as_templates(fixed)
+    frequencies = _as_frequencies(frequencies, V)
     if rank is None:
         if start is None and fixed is None:
             raise UsageError("factorize needs a rank: factorize(V, 10)")
@@ -102,9 +104,28 @@ def factorize(
     }  # fmt: skip
     params |= {f"{algorithm}.{name}": value for name, value in own.items()}
     if view is None and frequencies is not None:
-        view = View(np.asarray(frequencies))
+        view = View(frequencies)
     with use_resources(Resources(resolve_device(device))):
         return frame.factorize(params, V, view, fixed, start)
+
+
+def _as_templates(fixed):
+    if fixed is None:
+        return None
+    fixed = np.asarray(fixed)
+    if fixed.ndim < 2:
+        raise UsageError("fixed is the templates themselves (m × k), not their number")
+    return fixed
+
+
+def _as_frequencies(frequencies, V):
+    if frequencies is None:
+        return None
+    frequencies = np.asarray(frequencies, dtype=float)
+    rows = len(next(iter(V.values())) if isinstance(V, dict) else V)
+    if frequencies.shape != (rows,):
+        raise UsageError(f"frequencies of shape {frequencies.shape} for V of {rows} rows")
+    return frequencies
 
 
 def _as_model(start):

@@ -154,6 +154,11 @@ class Loop:
         _close(generator)
         if state is None:
             raise ComputationError(f"{self.algorithm.name} ended before it yielded anything")
+        if reason == "itself":
+            logger.warning(
+                "%s ended by itself after %d iterations, before the stop that the others have",
+                self.algorithm.name, iteration,
+            )  # fmt: skip
         if reason == "cap":
             logger.warning(
                 "%s: not at its stop after %d iterations, the most that are run",

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from nmfab.base.errors import UsageError
+from nmfab.base.errors import NmfabError, UsageError
 
 
 class Registry:
@@ -218,7 +218,8 @@ def load_plugin(path):
             taken = _import_beside(path)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"plug-in {path} cannot be imported: {error!r}") from error
+        told = str(error) if isinstance(error, NmfabError) else repr(error)
+        raise UsageError(f"plug-in {path} cannot be imported: {told}") from error
     if taken is not None:
         del sys.modules[name]
         raise UsageError(f"plug-in {path}: {taken}")

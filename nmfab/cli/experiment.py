@@ -156,6 +156,8 @@ def main(experiment, argv=None):
 
 def _act(experiment, options, parser):
     _configure(experiment, options)
+    if options.curve and options.compute is None:
+        raise UsageError("--curve N is for what -c computes: add -c")
     experiment.select(options.select)  # a wrong selector stops before anything is done
     acted, status = False, 0
     for name, action in _ACTIONS.items():

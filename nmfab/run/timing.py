@@ -47,7 +47,7 @@ def measure(unit):
         start = time.perf_counter()
         try:
             arrays = node.compute(dict(node.params), **arguments)
-        except Exception as error:  # a component's fault must not stop the others
+        except (Exception, SystemExit) as error:  # a component's fault must not stop the others
             raise ComputationError(f"{name}: its seconds cannot be measured: {error}") from error
         told = {"timing": measured(arrays, time.perf_counter() - start)}
         unit.scope(name).place.annotate(node, unit.key(name), told)

@@ -100,7 +100,7 @@ class Unit(Kept):
         def compute():
             try:
                 return node.compute_batch(params, **arguments)
-            except Exception as error:  # noqa: BLE001 - one bad problem must spare the others
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - one bad problem must spare the others
                 _log.warning(
                     "%s: the batch of %d failed (%s): one by one", node.name, len(group), error
                 )
@@ -114,7 +114,7 @@ class Unit(Kept):
         before = tally.seconds.total()
         try:
             results = compute()
-        except Exception as error:  # noqa: BLE001 - a component's fault must not stop the others
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a component's fault must not stop the others
             results = [error] * len(group)
         within = tally.seconds.total() - before  # of what a fit node had computed meanwhile
         seconds = time.perf_counter() - start - within
@@ -205,5 +205,5 @@ def _checked(node, result):
 def _outcome(compute, params, arguments):
     try:
         return compute(params, **arguments)
-    except Exception as error:  # noqa: BLE001 - told as this problem's failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told as this problem's failure
         return error

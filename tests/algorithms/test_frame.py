@@ -83,7 +83,7 @@ def test_seconds_stop_it_whatever_the_measuring_takes(V, register, monkeypatch):
     assert 10 <= result.curve["seconds"][-1] < 10.6
 
 
-def test_an_algorithm_may_end_by_itself(V, register):
+def test_an_algorithm_that_ends_by_itself_is_named(V, register, caplog):
     def short(V, W, H):
         for _ in range(5):
             yield W, H
@@ -91,6 +91,7 @@ def test_an_algorithm_may_end_by_itself(V, register):
     register(short)
     result = frame.factorize({"algorithm": "mine", "beta": 2}, V)
     assert (result.stopped, result.curve["iteration"][-1]) == ("itself", 5)
+    assert "mine ended by itself after 5 iterations" in caplog.text
 
 
 def test_a_library_that_iterates_by_itself_is_told_how_often(V, register):

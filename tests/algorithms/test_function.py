@@ -76,7 +76,9 @@ def test_a_view_says_more_than_frequencies():
 
     view = View(frequencies=np.arange(20.0), sample_rate=8000.0)
     try:
-        nmfab.factorize(np.ones((20, 25)), 2, algorithm="my_own", view=view, frequencies=[1.0])
+        nmfab.factorize(
+            np.ones((20, 25)), 2, algorithm="my_own", view=view, frequencies=np.ones(20)
+        )
     finally:
         nmfab.ALGORITHMS._components.pop("my_own", None)
     assert seen[0].view is view
@@ -104,6 +106,14 @@ def test_frequencies_seeds_and_own_parameters_arrive():
         ({"algorithm": "ntf"}, ComputationError, "does not fit the form channels"),
         ({"start": (1, 2)}, UsageError, "are no pair"),
         ({"start": 3}, UsageError, "a pair W, H, or a factorization"),
+        (
+            {"start": (np.ones((20, 4)), np.ones((4, 9)))},
+            ComputationError,
+            "is a model of V",
+        ),
+        ({"fixed": 5}, UsageError, "the templates themselves"),
+        ({"fixed": np.full((20, 3), np.nan)}, ComputationError, "NaN"),
+        ({"frequencies": np.ones(3)}, UsageError, "for V of 20 rows"),
         ({"start": (np.ones((20, 2)), np.ones((2, 25)))}, UsageError, "has 2 components"),
         ({"fixed": np.ones((20, 7))}, ComputationError, "7 templates are to be held: rank 4"),
         ({"fixed": np.ones((3, 3))}, ComputationError, "do not fit V of 20 rows"),

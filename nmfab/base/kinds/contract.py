@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nmfab.base.errors import UsageError
+from nmfab.base.errors import ComputationError, UsageError
 from nmfab.base.registry import Registry
 
 KINDS = Registry("kind of factorization", "nmfab.base.kinds")
@@ -70,7 +70,7 @@ class Factorization:
 
     def reconstruction(self):
         """Return the model of V, in V's form (a dict for views)."""
-        raise NotImplementedError
+        raise self._lacks("reconstruction")
 
     def grouped(self, groups, n_groups, frames=slice(None)):
         """Return the sums of the components of each group, at some of the frames.
@@ -89,15 +89,15 @@ class Factorization:
         array [shape=(n_groups, m, frames, ...)]
             In V's form behind the first axis; zero for a group without components.
         """
-        raise NotImplementedError
+        raise self._lacks("grouped")
 
     def templates(self):
         """Return one spectrum per component, array [shape=(m, rank)]."""
-        raise NotImplementedError
+        raise self._lacks("templates")
 
     def activations(self):
         """Return the activations, array [shape=(rank, n)]."""
-        raise NotImplementedError
+        raise self._lacks("activations")
 
     def scaled(self, factors, fixed=None):
         """Return the model with its reconstruction multiplied by a number.
@@ -110,7 +110,10 @@ class Factorization:
             Templates as they were given, before they were divided by their mean: the first
             components get exactly these, and activations are scaled in the place of templates.
         """
-        raise NotImplementedError
+        raise self._lacks("scaled")
+
+    def _lacks(self, method):
+        return ComputationError(f"{type(self).__name__} has no method {method}: write one")
 
     @property
     def rank(self):
