@@ -199,7 +199,8 @@ def test_held_templates_start_with_a_model_of_the_mean_of_v(register, rank):
     [
         (np.full((20, 2), -1.0), "negative entries"),
         (np.zeros((20, 2)), "do not fit V of 20 rows"),
-        (np.full((20, 2), np.nan), "do not fit V of 20 rows"),
+        (np.full((20, 2), np.nan), "NaN entries"),
+        (np.full((20, 2), np.inf), "do not fit V of 20 rows"),
         (np.ones((20, 2), dtype=int), "do not fit V of 20 rows"),
         (np.ones((19, 2)), "do not fit V of 20 rows"),
     ],
