@@ -156,6 +156,9 @@ def _contradiction(declared):
         betas
         and "beta" not in declared.defaults
         and "take beta as a keyword, or say which values it minimizes: betas=(2,)",
+        not declared.reads_beta
+        and "beta" in declared.defaults
+        and "a model that reads no beta (shown_beta) takes no keyword beta",
         declared.stops == "self"
         and "n_iter" not in declared.defaults
         and "stops='self' needs the keyword n_iter",

@@ -293,6 +293,11 @@ def test_a_parameter_without_a_default_is_refused():
         algorithm("broken", betas=(2,))(lambda V, W, H, *, lam: None)
 
 
+def test_a_model_without_beta_takes_none():
+    with pytest.raises(UsageError, match="takes no keyword beta"):
+        algorithm("broken", shown_beta=0)(lambda V, W, H, *, beta=1: None)
+
+
 @kind("wrong", version=1)
 @dataclass(eq=False)
 class Wrong(LowRank):
