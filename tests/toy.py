@@ -99,7 +99,6 @@ class ToyTask(Task):
         "tolerance": Param(0.5, "of a hit"),
         "learn": Param(False, "add the mean over all tracks"),
         "baseline": Param(None, "no factorization", choices=(None, "zero", "oracle")),
-        "late": Param(3, "introduced later", absent=7),
     }
     metrics = {
         "error": Metric("distance", higher_is_better=False),
@@ -114,10 +113,9 @@ class ToyTask(Task):
                 Node(
                     "features.scale",
                     scale,
-                    {"gain": p["gain"], "late": p["late"]},
+                    {"gain": p["gain"]},
                     ("audio",),
                     versions={"scale": int(os.environ.get("TOY_SCALE_VERSION", 1))},
-                    absent={"late": self.params["late"].absent},
                 ),
                 Node(
                     "nmf.factorize",

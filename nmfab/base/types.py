@@ -11,7 +11,6 @@ from nmfab.base.errors import ComputationError, DataError
 STAGES = ("features", "nmf", "postprocessing", "metrics")
 DECODER = "av"  # what reads audio files; the samples of a lossy one depend on its release
 LOSSY = {".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".aac", ".wma", ".webm"}
-MISSING = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,6 @@ class Param:
         One line: meaning and unit.
     choices : sequence, optional
         The values that exist, where they are few.
-    absent : Any
-        For a parameter introduced after artifacts were computed: the value that they were computed
-        with. At exactly that value it stays out of every key.
     text : bool
         A parameter whose default is a number takes text too (``stop="10s"``).
     """
@@ -78,7 +74,6 @@ class Param:
     default: Any
     help: str
     choices: Sequence[Any] | None = None
-    absent: Any = MISSING
     text: bool = False
 
 
@@ -111,8 +106,6 @@ class Node:
         Libraries whose release decides the result, by the names under which they are installed.
     optional_parts : tuple of str
         See `parts`.
-    absent : mapping
-        Per parameter: the value at which it stays out of the key (`Param.absent`).
     small : bool
         Kept in the job's shard (estimates, scores) and not in a file of its own.
     transient : bool
@@ -140,7 +133,6 @@ class Node:
     inputs: tuple[str, ...] = ()
     versions: Mapping[str, Any] = field(default_factory=dict)
     optional_parts: tuple[str, ...] = ()
-    absent: Mapping[str, Any] = field(default_factory=dict)
     small: bool = False
     transient: bool = False
     batch: tuple[str, ...] = ()

@@ -37,11 +37,7 @@ class Graph:
         if node.name not in self._recipes:
             self._recipes[node.name] = {
                 "node": node.name,
-                "params": {
-                    name: canonical(value)
-                    for name, value in node.params.items()
-                    if name not in node.absent or canonical(value) != canonical(node.absent[name])
-                },
+                "params": {name: canonical(value) for name, value in node.params.items()},
                 "versions": {**node.versions, **self._task, **registry.releases(node.libraries)},
             }
         return self._recipes[node.name]

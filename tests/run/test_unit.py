@@ -260,13 +260,6 @@ def unit(tmp_path, data):
     return make
 
 
-def test_a_late_parameter_stays_out_of_the_key_at_the_old_value(unit):
-    params = unit(late=7).recipe("features.scale")["params"]
-    assert params == {"gain": 1}
-    params = unit(late=3).recipe("features.scale")["params"]
-    assert params == {"gain": 1, "late": 3}
-
-
 @pytest.mark.parametrize(
     ("first", "second", "equal"),
     [
