@@ -111,8 +111,8 @@ def sources_of(path):
     Parameters
     ----------
     path : path
-        A Python file: a plug-in, or a module of somebody's package. Modules of nmfab are none of
-        its own.
+        A Python file: a plug-in, or a module of somebody's package. Modules of nmfab that it
+        imports are not counted.
 
     Returns
     -------

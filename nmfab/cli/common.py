@@ -60,7 +60,7 @@ def positive(text):
 
 
 def check_folders(data, cache=None):
-    """Raise UsageError for a folder of ``--data`` that does not exist, a ``--cache`` that is none.
+    """Raise UsageError where a ``--data`` folder does not exist or ``--cache`` is not a folder.
 
     Parameters
     ----------

@@ -104,7 +104,8 @@ class Dataset:
         subset : str, optional
             One of `subsets`. All tracks where None, but none of `extras`: those serve to learn from
             (``isolated``: one note each; ``isolated:INSTRUMENT``, and ``isolated:INSTRUMENT:M`` of
-            those played mezzo-forte where they are told apart) or are excerpts of the others.
+            those played mezzo-forte, where the dataset names loudnesses) or are excerpts of the
+            others.
 
         Raises
         ------

@@ -26,8 +26,8 @@ def measured(arrays, seconds):
     ----------
     arrays : mapping
         What the node gave. Where it has ``seconds`` of its own [shape=(points,)], as
-        `nmfab.algorithms.frame.factorize` has, their last entry counts: the start and the looks at
-        the loss are none of the algorithm's.
+        `nmfab.algorithms.frame.factorize` has, their last entry counts, without the usual start
+        and the measuring of the loss.
     seconds : float
         What the node took as a whole.
 

@@ -55,7 +55,7 @@ class Transcription(Task):
             None,
             "templates learned on isolated notes and held fixed: all the dataset has (isolated), "
             "those of one instrument, by name, of the instrument that plays the track (own; own:M "
-            "where loudnesses are told apart), or another dataset's (maps:isolated, "
+            "where the dataset names loudnesses), or another dataset's (maps:isolated, "
             "maps:isolated:ENSTDkCl)",
         ),
         "pitch": Param("fixed", "what names the templates", choices=Choices("pitch")),

@@ -1,4 +1,4 @@
-"""V as the frame holds it, and what a start of an algorithm's own is told."""
+"""V as the frame holds it, and what an algorithm's own start receives."""
 
 from dataclasses import dataclass
 

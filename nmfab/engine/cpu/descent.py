@@ -19,7 +19,7 @@ def _weigh(gram, weights, within, inverse, fixed):
     """Put −G / G_kk into the weights, and into `within` too, by which rows of a tile follow.
 
     What a row takes from those before it in the same tile is in `within` alone. A component whose
-    G_kk is 0 is told to stay as it is. The first `fixed` rows are not passed over, and have no
+    G_kk is 0 stays as it is. The first `fixed` rows are not passed over, and have no
     weights.
     """
     rank, f = len(gram), fixed

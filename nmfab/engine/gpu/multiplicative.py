@@ -70,7 +70,7 @@ def fused_step(V, W, H, *, beta, precision, fixed=0):
     ImportError
         If triton is not installed.
     """
-    from nmfab.engine.gpu import kernels  # noqa: F401 - here, that its absence is told early
+    from nmfab.engine.gpu import kernels  # noqa: F401 - fails early where it is missing
 
     def of(factor, run):
         return factor[run] if factor[run].ndim == 3 else factor[run][None]
