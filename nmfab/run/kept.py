@@ -180,8 +180,8 @@ class Kept:
     def releases(self):
         """Return ``{library: set of releases}`` that the artifacts of the unit were computed with.
 
-        What a node was computed with is told by its provenance; its key names only libraries that
-        are known to decide the result.
+        They come from the provenances: a key names only the libraries that are known to decide
+        the result.
         """
         found = {}
         for name in self.graph.order():

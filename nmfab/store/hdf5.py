@@ -172,7 +172,7 @@ def arrays_in(file, header, key, node):
 
 
 def provenance_in(header, key, node):
-    """Return the provenance of an artifact, having checked that it is the one that is wanted."""
+    """Return the provenance of an artifact, after a check of its key and node."""
     if key not in header.artifacts:
         raise StoreError(f"it holds another artifact than {key}")
     provenance = header.artifacts[key]

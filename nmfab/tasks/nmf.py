@@ -9,6 +9,16 @@ from nmfab.algorithms.settings import DEFAULTS, DTYPES, form_of, kind_of, kind_v
 from nmfab.base.kinds import has, restored, stored
 from nmfab.base.types import Node, Param
 
+__all__ = [
+    "NMF_PARAMS",
+    "form_of",
+    "kind_has",
+    "kind_of",
+    "kind_version",
+    "nmf_node",
+    "nmf_skip",
+]
+
 NMF_PARAMS = {
     "algorithm": Param(DEFAULTS["algorithm"], "name of the algorithm"),
     "beta": Param(DEFAULTS["beta"], "β of the divergence: 2 Euclidean, 1 KL, 0 Itakura-Saito"),
@@ -116,6 +126,3 @@ def _given(name, views, short, arrays):
 def _view(source, suffix):
     found = {name: source.get(f"{name}{suffix}", source.get(name)) for name in _ABOUT_VIEW}
     return View(**found)
-
-
-__all__ = ["NMF_PARAMS", "form_of", "kind_has", "kind_version", "nmf_node", "nmf_skip"]

@@ -1,25 +1,9 @@
 """Settings that share a call, and models that are more than V ≈ W·H."""
 
 import numpy as np
-import pytest
 
-from nmfab.algorithms import ALGORITHMS, algorithm, frame
+from nmfab.algorithms import frame
 from nmfab.base.errors import ComputationError
-
-
-@pytest.fixture
-def V():
-    rng = np.random.default_rng(0)
-    return rng.random((20, 4)) @ rng.random((4, 25)) + 0.1 * rng.random((20, 25))
-
-
-@pytest.fixture
-def register():
-    """Register a function for one test."""
-    before = set(ALGORITHMS.names())
-    yield lambda function, **declared: algorithm("mine", **{"betas": (2,)} | declared)(function)
-    for name in set(ALGORITHMS.names()) - before:
-        del ALGORITHMS._components[name]
 
 
 def stepping(V, W, H):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from nmfab.algorithms import ALGORITHMS, algorithm, frame
+from nmfab.algorithms import frame
 from nmfab.base.divergence import stationarity
 from nmfab.base.errors import ComputationError
 from nmfab.base.kinds import KINDS, Factorization, LowRank, kind
@@ -14,13 +14,6 @@ from nmfab.base.resources import Resources, use_resources
 RNG = np.random.default_rng(0)
 V = RNG.random((20, 4)) @ RNG.random((4, 25)) + 0.1
 P = {"algorithm": "mine", "beta": 2, "rank": 3, "init": "random", "stop": 3, "dtype": "float64"}
-
-
-@pytest.fixture
-def register():
-    """Register a function for one test."""
-    yield lambda function, **declared: algorithm("mine", **{"betas": (2,)} | declared)(function)
-    ALGORITHMS._components.pop("mine", None)
 
 
 def idle(V, W, H):

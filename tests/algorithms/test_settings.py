@@ -3,27 +3,12 @@
 import numpy as np
 import pytest
 
-from nmfab.algorithms import ALGORITHMS, algorithm, frame
+from nmfab.algorithms import ALGORITHMS, frame
 from nmfab.algorithms import init as starts
 from nmfab.algorithms import settings as of_settings
 from nmfab.algorithms.settings import Stop, parse_stop
 from nmfab.base.errors import UsageError
 from nmfab.tasks.nmf import NMF_PARAMS, nmf_node, nmf_skip
-
-
-@pytest.fixture
-def V():
-    rng = np.random.default_rng(0)
-    return rng.random((20, 4)) @ rng.random((4, 25)) + 0.1 * rng.random((20, 25))
-
-
-@pytest.fixture
-def register():
-    """Register a function for one test."""
-    before = set(ALGORITHMS.names())
-    yield lambda function, **declared: algorithm("mine", **{"betas": (2,)} | declared)(function)
-    for name in set(ALGORITHMS.names()) - before:
-        del ALGORITHMS._components[name]
 
 
 def test_a_setting_reads_what_its_start_and_algorithm_need_and_no_more():

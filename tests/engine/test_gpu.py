@@ -262,7 +262,7 @@ def test_extrapolation_without_host_reads_is_the_same(beta, shape, fixed):
         torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-12)
 
 
-def test_tf32_is_a_parameter_that_old_artifacts_did_not_have():
+def test_tf32_is_a_parameter_that_is_off_by_default():
     assert frame.parameters({})["torch_mu.tf32"] is False
 
 
