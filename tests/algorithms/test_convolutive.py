@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from models import loss, stepped
 from oracles import apart, oracle
 
 from nmfab.algorithms import convolutive as module
@@ -30,15 +31,7 @@ def problem(seed=0, m=12, n=25, rank=3, length=T, heavy=False, zeros=False):
 
 def after(iterations, V, model, **options):
     options = {"length": len(model.kernels), **options}
-    generator = convolutive(V, model, **options)
-    for _ in range(iterations):
-        found = next(generator)
-    return found
-
-
-def loss(V, model, beta):
-    V, Y = (x[V > 0] if beta <= 0 else x for x in (V, model.reconstruction()))
-    return divergence(V, Y, beta)
+    return stepped(convolutive, iterations, V, model, **options)
 
 
 def slow_model(W, H):

@@ -1,8 +1,11 @@
 """NTD against sums written out, published numbers, plain NMF, and what it promises."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from models import loss, stepped
 from oracles import apart, oracle
 
 from nmfab.algorithms import frame, linear
@@ -10,7 +13,6 @@ from nmfab.algorithms import ntd as module
 from nmfab.algorithms.ntd import ntd
 from nmfab.algorithms.problem import Problem, View
 from nmfab.algorithms.torch_mu import torch_mu
-from nmfab.base.divergence import divergence
 from nmfab.base.errors import NmfabError
 from nmfab.base.kinds.tucker import Tucker
 
@@ -29,16 +31,7 @@ def problem(seed=0, shape=(7, 8, 9), ranks=(3, 4, 2), heavy=False, zeros=False):
     return torch.from_numpy(V / V.mean()), model.mapped(torch.from_numpy)
 
 
-def after(iterations, V, model, **options):
-    generator = ntd(V, model, **options)
-    for _ in range(iterations):
-        found = next(generator)
-    return found
-
-
-def loss(V, model, beta):
-    V, Y = (x[V > 0] if beta <= 0 else x for x in (V, model.reconstruction()))
-    return divergence(V, Y, beta)
+after = partial(stepped, ntd)
 
 
 def arrays(model):

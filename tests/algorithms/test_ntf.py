@@ -1,8 +1,11 @@
 """NTF against sums written out, published numbers, plain NMF, and what it promises."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from models import loss, stepped
 from oracles import apart, oracle
 
 from nmfab.algorithms import frame, linear
@@ -10,7 +13,6 @@ from nmfab.algorithms import ntf as module
 from nmfab.algorithms.ntf import ntf
 from nmfab.algorithms.problem import Problem
 from nmfab.algorithms.torch_mu import torch_mu
-from nmfab.base.divergence import divergence
 from nmfab.base.kinds.cp import CP
 
 BETAS = (-0.5, 0, 0.5, 1, 1.5, 2, 3)
@@ -27,16 +29,7 @@ def problem(seed=0, m=9, n=14, channels=3, rank=4, heavy=False, zeros=False):
     return torch.from_numpy(V / V.mean()), model.mapped(torch.from_numpy)
 
 
-def after(iterations, V, model, **options):
-    generator = ntf(V, model, **options)
-    for _ in range(iterations):
-        found = next(generator)
-    return found
-
-
-def loss(V, model, beta):
-    V, Y = (x[V > 0] if beta <= 0 else x for x in (V, model.reconstruction()))
-    return divergence(V, Y, beta)
+after = partial(stepped, ntf)
 
 
 def components(W, H, Q):
